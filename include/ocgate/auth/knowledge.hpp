@@ -1,0 +1,37 @@
+// What admission has to know about the upstream and does not: which requests it answers without credentials itself,
+// and how its tickets travel. Whoever knows that server fills this in; `auth` names none of its paths.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ocgate::auth {
+
+struct TicketUse {
+    std::string pty_id;  ///< decoded; comparable with what `ticket_issued_by` gave
+    std::string ticket;  ///< decoded; never empty
+};
+
+/// Const and without state that changes: every shard asks the same object. `target` is origin-form as sent, with query.
+class UpstreamKnowledge {
+public:
+    virtual ~UpstreamKnowledge() = default;
+
+    /// The few files that browsers fetch without credentials: exact raw target, GET and HEAD only.
+    [[nodiscard]] virtual bool is_public_asset(std::string_view method, std::string_view target) const = 0;
+
+    /// The PTY whose ticket this request asks for. Issuing is an act, so the method is POST; where only the target of
+    /// an answer is known, it is asked with "POST".
+    [[nodiscard]] virtual std::optional<std::string> ticket_issued_by(std::string_view method,
+                                                                      std::string_view target) const = 0;
+
+    /// The PTY and the ticket of a connect request. Nothing when the ticket is missing, empty or given twice: see
+    /// `sole_query_value` in tickets.hpp.
+    [[nodiscard]] virtual std::optional<TicketUse> ticket_used_by(std::string_view target) const = 0;
+
+    /// The ticket in the answer to an issuing request, at most 4 KiB of content.
+    [[nodiscard]] virtual std::optional<std::string> read_ticket(std::string_view body) const = 0;
+};
+
+}  // namespace ocgate::auth

@@ -1,0 +1,34 @@
+// The routes of `opencode serve` (1.18.33) and what is special about a few of them. The only module that knows paths of
+// that server. No I/O.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ocgate::opencode {
+
+/// A small number for the route template this target falls under, matched as the server itself matches: decoded,
+/// without regard to case, duplicate and trailing slashes ignored. Everything unknown is the web UI: `ui_route`.
+[[nodiscard]] std::uint16_t route_of(std::string_view method, std::string_view target) noexcept;
+inline constexpr std::uint16_t ui_route = 0;
+
+/// `/session/{sessionID}/message`, …, by number; index 0 is `ui`.
+[[nodiscard]] std::vector<std::string> const& route_names();
+
+/// Files that browsers fetch without credentials and that the server itself exempts: exact raw target, GET and HEAD.
+[[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) noexcept;
+
+/// The PTY (decoded) whose one-time ticket this request asks for: `POST /pty/{id}/connect-token` and `/api/pty/…`.
+[[nodiscard]] std::optional<std::string> ticket_issued_by(std::string_view method, std::string_view target);
+/// The PTY (decoded) a connect request is for: `/pty/{id}/connect` and `/api/pty/…`.
+[[nodiscard]] std::optional<std::string> pty_connected_by(std::string_view target);
+/// The ticket in the answer to an issuing request; nothing for anything else, never throws.
+[[nodiscard]] std::optional<std::string> read_ticket(std::string_view body);
+
+/// The query parameter that the server takes credentials from.
+inline constexpr std::string_view credential_parameter = "auth_token";
+
+}  // namespace ocgate::opencode

@@ -1,0 +1,67 @@
+// One line per thing worth knowing, as JSON or for a terminal. Lines leave by a thread of their own through a bounded
+// queue: a slow reader of the log slows nobody, and what is dropped for it is counted.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+
+namespace ocgate::ops {
+
+enum class LogFormat : std::uint8_t { json, text };
+enum class LogLevel : std::uint8_t { debug, info, warn, error, off };
+enum class LogKind : std::uint8_t { app, access, auth };
+
+struct LogOptions {
+    LogFormat format = LogFormat::json;
+    LogLevel level = LogLevel::info;
+    bool access = true;  ///< one line per request
+};
+
+/// Views live for the call.
+struct LogField {
+    std::string_view name;
+    std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool> value;
+};
+
+/// Any thread. Never blocks and never throws. Secrets have no way in: nothing that holds one converts to a LogField.
+class Log {
+public:
+    /// Lines that wait for the reader; when there are more, the oldest is dropped. 64 MiB at the very worst.
+    static constexpr std::size_t max_queued = 8192;
+
+    /// Writes to standard output, or to `descriptor` (not closed).
+    explicit Log(LogOptions const& options, int descriptor = 1);
+    /// Writes what is queued, bounded by a second; what the reader has not taken by then is lost.
+    ~Log();
+    Log(Log const&) = delete;
+    Log& operator=(Log const&) = delete;
+
+    [[nodiscard]] bool wants(LogLevel level) const noexcept;
+    [[nodiscard]] bool wants_access() const noexcept;
+    void set_level(LogLevel level) noexcept;
+
+    /// JSON: `{"time":"2026-11-24T09:12:33.123Z","level":"info","kind":"app","event":"listening","message":…,fields…}`.
+    /// Control characters are escaped, invalid UTF-8 becomes U+FFFD. A line is at most 8 KiB: a value longer than 4 KiB
+    /// is cut with "…", fields that find no room are left out and `"truncated":true` says so. An empty message is left
+    /// out. Names and events are literals of ours and are not escaped.
+    void write(LogLevel level, LogKind kind, std::string_view event, std::string_view message,
+               std::span<LogField const> fields) noexcept;
+    void app(LogLevel level, std::string_view event, std::string_view message,
+             std::initializer_list<LogField> fields = {}) noexcept {
+        write(level, LogKind::app, event, message, {fields.begin(), fields.size()});
+    }
+
+    /// Lines that found the queue full or could not be written.
+    [[nodiscard]] std::uint64_t dropped() const noexcept;
+
+private:
+    struct Inside;
+    std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace ocgate::ops

@@ -1,0 +1,57 @@
+// What Prometheus is told. Counters are kept per shard without locks and merged at scrape; prometheus-cpp's model and
+// serializer write them out. Label sets are closed: route templates, methods, statuses, sides, steps, reasons.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ocgate/ops/health.hpp"
+#include "ocgate/ops/log.hpp"
+#include "ocgate/proxy/doors.hpp"
+#include "ocgate/rt/clock.hpp"
+
+namespace ocgate::ops {
+
+/// What the recorder has to know of the upstream's routes, handed in: this module knows no paths.
+struct RouteTable {
+    std::uint16_t (*route_of)(std::string_view method, std::string_view target) noexcept;
+    std::vector<std::string> names;  ///< the label of each number that `route_of` gives
+};
+
+struct MetricsOptions {
+    std::string version;
+    unsigned shards = 1;
+    RouteTable routes;
+    std::vector<std::string> auth_results;  ///< the labels of `ocgate_auth_requests_total`, by number
+    rt::Clock const* clock = nullptr;       ///< spaces repeated log lines; the machine's when not given; not owned
+};
+
+class Metrics {
+public:
+    explicit Metrics(MetricsOptions options);
+    ~Metrics();
+    Metrics(Metrics const&) = delete;
+    Metrics& operator=(Metrics const&) = delete;
+
+    /// The recorder of one shard: used on its thread only; lives as long as the metrics. Writes access lines to `log`,
+    /// which outlives it. Asked for again, it is the same one.
+    [[nodiscard]] proxy::Recorder& recorder(unsigned shard, Log& log);
+
+    // Any thread.
+    void auth_decided(std::size_t result) noexcept;
+    void reloaded(bool ok) noexcept;
+    void probed(bool up, std::chrono::steady_clock::duration took) noexcept;
+
+    /// The whole exposition (text format 0.0.4). Any thread. The figures of the process are read here.
+    [[nodiscard]] std::string exposition(Health const& health, Log const& log) const;
+
+private:
+    struct Inside;
+    std::unique_ptr<Inside> inside_;
+};
+
+}  // namespace ocgate::ops

@@ -1,0 +1,111 @@
+// What the story of one request needs from outside itself, as interfaces: who may come in, what its route is called,
+// and who writes down what happened. Others fill them; proxy knows no JSON, no Prometheus, no opencode.
+// Every call comes from the shard's own thread; a door shared by shards does its own locking.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "ocgate/base/failure.hpp"
+#include "ocgate/base/secret.hpp"
+#include "ocgate/rt/types.hpp"
+#include "ocgate/wire/head.hpp"
+
+namespace ocgate::proxy {
+
+/// One request as the doors see it: framed strictly, nothing of it sent anywhere yet. Views live for the call.
+struct Visit {
+    wire::RequestHead const& head;
+    std::string_view peer;  ///< the address of the TCP peer, without port; "unix" for a local socket
+    std::string_view request_id;
+    std::uint16_t route = 0;  ///< what Recorder::route_of said
+};
+
+/// Why a request does not come in, and what the answer carries besides the status.
+struct Refusal {
+    Failure failure;
+    std::string_view message;             ///< for people; a literal
+    bool challenge = false;               ///< add WWW-Authenticate (a 401)
+    std::chrono::seconds retry_after{0};  ///< 0: no Retry-After
+};
+
+struct Decision {
+    enum class Kind : std::uint8_t { admitted, refused, undecided };
+    Kind kind = Kind::undecided;
+    std::string user;            ///< empty where no credentials were needed
+    std::string client_address;  ///< behind trusted proxies; what logs and throttles speak of
+    bool vouched = true;         ///< the client's credentials were judged right: the upstream's own is sent along
+    bool peer_trusted = false;   ///< what `trusts` says of the peer
+    Refusal refusal{{Side::gateway, Step::admission, Reason::internal}, {}};
+};
+
+/// Decides who may come in. The client's credentials are read here and nowhere else.
+class Gatekeeper {
+public:
+    virtual ~Gatekeeper() = default;
+
+    /// Whether this peer's X-Forwarded-* and X-Request-Id are believed.
+    virtual bool trusts(std::string_view peer) = 0;
+
+    /// Decides from what is in memory; `undecided` means that a password has to be hashed: call `verify`.
+    virtual Decision consider(Visit const& visit) = 0;
+
+    /// Hashes on the worker thread, then decides for good (never `undecided`). `visit` must live until it returns.
+    virtual rt::Task<Decision> verify(Visit const& visit) = 0;
+
+    /// Whether `saw_answer` wants the body of the answer to this request (a ticket is being issued).
+    virtual bool watches(Visit const& visit) = 0;
+    /// At most `watched_bytes` of the answer's content, exactly as sent. A longer answer is not reported.
+    static constexpr std::size_t watched_bytes = 4096;
+    virtual void saw_answer(std::string_view target, unsigned status, std::string_view body) = 0;
+};
+
+enum class StreamKind : std::uint8_t { event_stream, websocket };
+
+/// Everything worth writing down about one exchange, when it is over.
+struct ExchangeRecord {
+    std::string_view request_id;
+    std::string_view method;
+    std::string_view path;  ///< without query
+    std::string_view user;
+    std::string_view client_address;
+    std::string_view user_agent;
+    std::string_view cf_ray;
+    std::string_view traceparent;
+    std::uint16_t route = 0;
+    unsigned status = 0;              ///< 0: the client left before an answer could be sent
+    std::uint64_t request_bytes = 0;  ///< content, as framed on the client's side
+    std::uint64_t response_bytes = 0;
+    rt::Duration duration{};
+    rt::Duration first_byte{};  ///< until the answer's head was there; 0: it never was
+    bool upstream_reused = false;
+    bool stream = false;  ///< `kind` is meant: kept out of the latency histogram
+    StreamKind kind = StreamKind::event_stream;
+    bool failed = false;  ///< `failure` is meant
+    Failure failure{Side::gateway, Step::accept, {}};
+};
+
+/// Writes down what happens: metrics and the access log. Must not block and must not throw.
+class Recorder {
+public:
+    virtual ~Recorder() = default;
+
+    /// A small number for the route template of this target, from a closed set; the recorder itself knows its name.
+    virtual std::uint16_t route_of(std::string_view method, std::string_view target) noexcept = 0;
+    virtual void connection_opened(Side side) noexcept = 0;
+    virtual void connection_closed(Side side) noexcept = 0;
+    virtual void request_started() noexcept = 0;
+    virtual void stream_opened(StreamKind kind) noexcept = 0;
+    /// `reason`: gone (the client left), cut_short (the upstream ended it without an end), stalled, draining, …;
+    /// nullptr-like `Reason{}` for a clean end.
+    virtual void stream_closed(StreamKind kind, Reason reason, rt::Duration lasted) noexcept = 0;
+    virtual void bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept = 0;
+    /// A failure outside any exchange (a head that could not be read, an accept that failed).
+    virtual void failed(Failure const& failure, std::string_view peer) noexcept = 0;
+    virtual void upstream_dialed(bool reused, bool ok) noexcept = 0;
+    virtual void finished(ExchangeRecord const& record) noexcept = 0;
+};
+
+}  // namespace ocgate::proxy

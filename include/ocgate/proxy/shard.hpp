@@ -1,0 +1,85 @@
+// One thread's share of the traffic: its listener, its client connections, its upstream pool. Shares with other shards
+// nothing but the count of connections. How one request is carried is told in src/proxy/exchange.cpp.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "ocgate/base/secret.hpp"
+#include "ocgate/proxy/doors.hpp"
+#include "ocgate/proxy/limits.hpp"
+#include "ocgate/rt/dialer.hpp"
+
+namespace ocgate::proxy {
+
+/// The configuration as one shard sees it: immutable. A reload hands in a new one; an exchange keeps the one it began
+/// with.
+struct Snapshot {
+    Limits limits;
+    std::shared_ptr<Gatekeeper> gatekeeper;
+    std::shared_ptr<rt::Dialer> dialer;
+    Secret authorization;  ///< the Authorization value for the upstream; empty: none is sent
+    std::string realm = "opencode";
+    std::string upstream_host;     ///< Host for the HTTP/1.0 client that sends none
+    std::string hidden_parameter;  ///< a query parameter that never travels upstream
+};
+
+struct ShardParts {
+    rt::Executor executor;
+    rt::Clock& clock;
+    Recorder& recorder;
+    std::atomic<std::size_t>& connections;            ///< client connections of all shards, against Limits::connections
+    std::uint64_t seed;                               ///< random; request ids follow from it
+    std::function<void(std::exception_ptr)> escaped;  ///< an exception left a task: our bug, to be logged
+    std::size_t window_bytes = 16 * 1024 + 512;       ///< a head of 16 KiB, and room to notice that its client leaves
+};
+
+/// What is alive, for drain, readiness and the tests' "nothing is left".
+struct ShardLoad {
+    std::size_t connections = 0;
+    std::size_t idle_upstreams = 0;
+    std::size_t windows_lent = 0;
+    std::size_t deadlines = 0;
+};
+
+/// All calls from the shard's own thread.
+class Shard {
+public:
+    Shard(ShardParts parts, std::shared_ptr<Snapshot const> snapshot);
+    ~Shard();
+    Shard(Shard const&) = delete;
+    Shard& operator=(Shard const&) = delete;
+
+    void configure(std::shared_ptr<Snapshot const> snapshot);
+
+    /// Serves one client. `address` is the peer's, without port; "unix" for a local socket.
+    void adopt(rt::PeerPtr client, std::string address);
+
+    /// Accepts from a listening socket (taken over; non-blocking) until `stop_accepting`.
+    void accept_from(int listener);
+    void stop_accepting();
+
+    /// Idle connections close, answers say `Connection: close`, event streams end after an event, WebSockets get Close
+    /// 1001 between two frames. Requests under way are awaited. Idempotent.
+    void drain();
+    /// Ends at once what `drain` has not ended. `drained` is called when nothing is left.
+    void insist();
+    void when_drained(std::function<void()> drained);
+
+    [[nodiscard]] ShardLoad load() const;
+    [[nodiscard]] rt::PeerResources const& resources() const noexcept;
+
+private:
+    class Inside;
+    std::unique_ptr<Inside> inside_;
+};
+
+/// A listening socket, non-blocking, with the options accepted sockets inherit. The port may be 0; `bound` says which
+/// it became. `shared` lets further shards listen at the same address (SO_REUSEPORT); without it a second process at
+/// the address is an error, as it should be. A stale Unix socket file is replaced; a live one is not.
+[[nodiscard]] boost::system::result<int, error_code> open_listener(rt::Address const& address, bool shared,
+                                                                   rt::Address& bound);
+
+}  // namespace ocgate::proxy

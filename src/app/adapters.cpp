@@ -1,0 +1,46 @@
+#include "adapters.hpp"
+
+#include "ocgate/auth/tickets.hpp"
+#include "ocgate/opencode/routes.hpp"
+
+namespace ocgate::app {
+
+bool Knowledge::is_public_asset(std::string_view method, std::string_view target) const {
+    return opencode::is_public_asset(method, target);
+}
+
+std::optional<std::string> Knowledge::ticket_issued_by(std::string_view method, std::string_view target) const {
+    return opencode::ticket_issued_by(method, target);
+}
+
+std::optional<auth::TicketUse> Knowledge::ticket_used_by(std::string_view target) const {
+    auto pty = opencode::pty_connected_by(target);
+    if (!pty) return std::nullopt;
+    auto ticket = auth::sole_query_value(target, "ticket");
+    if (!ticket) return std::nullopt;
+    return auth::TicketUse{std::move(*pty), std::move(*ticket)};
+}
+
+std::optional<std::string> Knowledge::read_ticket(std::string_view body) const { return opencode::read_ticket(body); }
+
+std::vector<std::string> AuthJournal::labels() {
+    std::vector<std::string> labels;
+    for (auto const result : auth::all_auth_results) labels.emplace_back(to_string(result));
+    return labels;
+}
+
+void AuthJournal::decided(auth::AuthResult result, std::string_view client_address, std::string_view user,
+                          std::string_view request_id) noexcept {
+    metrics_.auth_decided(static_cast<std::size_t>(result));
+    using auth::AuthResult;
+    // Who got in is in the access line; a request without credentials is how every browser begins.
+    bool const usual = result == AuthResult::admitted || result == AuthResult::ticket || result == AuthResult::exempt ||
+                       result == AuthResult::missing;
+    auto const level = usual ? ops::LogLevel::debug : ops::LogLevel::warn;
+    if (!log_.wants(level)) return;
+    ops::LogField const fields[] = {
+        {"result", to_string(result)}, {"client", client_address}, {"user", user}, {"request_id", request_id}};
+    log_.write(level, ops::LogKind::auth, usual ? "login" : "refused", {}, fields);
+}
+
+}  // namespace ocgate::app

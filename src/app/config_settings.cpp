@@ -1,0 +1,423 @@
+#include "config_settings.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "config_address.hpp"
+#include "config_json.hpp"
+#include "durations.hpp"
+
+namespace ocgate::app {
+namespace {
+
+using namespace std::chrono_literals;
+
+template <class T>
+using Field = T& (*)(Config&);
+
+Mistakes expected(std::string what, Given const& given) {
+    return {{"", "expected " + std::move(what) + ", got " + given.description()}};
+}
+
+/// Text of a flag or variable, or a JSON string.
+std::optional<std::string_view> as_string(Given const& given) {
+    if (given.is_text()) return given.text();
+    if (given.json().is_string()) return given.json().get_ref<std::string const&>();
+    return std::nullopt;
+}
+
+/// An unsigned JSON number, or digits from a flag or variable. In the file `"4"` is not 4.
+std::optional<std::uint64_t> as_integer(Given const& given) {
+    if (given.is_text()) return parse_integer(given.text());
+    if (given.json().is_number_unsigned()) return given.json().get<std::uint64_t>();
+    return std::nullopt;
+}
+
+template <class T>
+auto integer(std::uint64_t low, std::uint64_t high, Field<T> field) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        auto const value = as_integer(given);
+        if (!value || *value < low || *value > high)
+            return expected("an integer from " + std::to_string(low) + " to " + std::to_string(high), given);
+        field(config) = static_cast<T>(*value);
+        return {};
+    };
+}
+
+template <class T>
+auto size(std::uint64_t low, std::uint64_t high, Field<T> field, std::string_view note = {}) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        auto value = as_integer(given);
+        if (auto const text = as_string(given); !value && text) value = parse_size(*text);
+        if (!value || *value < low || *value > high)
+            return expected("a size from " + size_text(low) + " to " + size_text(high) + std::string(note) +
+                                ", as bytes or with KiB, MiB or GiB",
+                            given);
+        field(config) = static_cast<T>(*value);
+        return {};
+    };
+}
+
+enum class Zero : std::uint8_t { refused, none };
+
+template <class T>
+auto duration(milliseconds low, milliseconds high, Field<T> field, Zero zero = Zero::refused) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        constexpr bool whole_seconds = std::is_same_v<T, std::chrono::seconds>;
+        std::optional<milliseconds> value;
+        if (auto const text = as_string(given)) value = parse_duration(*text);
+        // 0 is the one number that needs no unit.
+        if (!value && !given.is_text() && as_integer(given) == 0) value = 0ms;
+        bool const off = zero == Zero::none && value == 0ms;
+        if (!value || (!off && (*value < low || *value > high)) || (whole_seconds && *value % 1s != 0ms))
+            return expected((whole_seconds ? "a duration in whole seconds from " : "a duration from ") +
+                                duration_text(low) + " to " + duration_text(high) +
+                                (zero == Zero::none ? ", or 0 for none" : "") + ", with its unit (250ms, 30s, 5m, 1h)",
+                            given);
+        field(config) = std::chrono::duration_cast<T>(*value);
+        return {};
+    };
+}
+
+auto boolean(Field<bool> field) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        if (given.is_text()) {
+            auto const text = given.text();
+            bool const yes = text == "true" || text == "1" || text == "yes" || text == "on";
+            if (!yes && text != "false" && text != "0" && text != "no" && text != "off")
+                return expected("true or false", given);
+            field(config) = yes;
+            return {};
+        }
+        if (!given.json().is_boolean()) return expected("true or false", given);
+        field(config) = given.json().get<bool>();
+        return {};
+    };
+}
+
+template <class T>
+auto choice(std::vector<std::pair<std::string_view, T>> words, Field<T> field) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        std::string known;
+        auto const text = as_string(given);
+        for (auto const& [word, value] : words) {
+            if (text == word) return field(config) = value, Mistakes{};
+            known += (known.empty() ? "" : ", ") + std::string(word);
+        }
+        return expected("one of " + known, given);
+    };
+}
+
+auto listen_address(Field<rt::Address> field) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        auto const text = as_string(given);
+        auto parsed = parse_listen(text.value_or(""));
+        if (!parsed.problem.empty()) return {{"", parsed.problem + ", got " + given.description()}};
+        field(config) = std::move(parsed.address);
+        return {};
+    };
+}
+
+Mistakes apply_upstream(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    auto parsed = parse_upstream(text.value_or(""));
+    if (!parsed.problem.empty()) {
+        // What may hold a password is not repeated.
+        bool const tell = !text || text->find('@') == std::string_view::npos;
+        return {{"", parsed.problem + (tell ? ", got " + given.description() : "")}};
+    }
+    config.upstream = std::move(parsed.address);
+    return {};
+}
+
+Mistakes apply_control_socket(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    if (!text || text->empty()) return expected("a path, or none", given);
+    config.control_socket_given = true;
+    if (*text == "none") return config.control_socket.clear(), Mistakes{};
+    auto path = resolve_path(text->starts_with("unix:") ? text->substr(5) : *text, given.folder);
+    if (path.empty() || path.size() > max_socket_path_bytes || path.find('\0') != std::string::npos)
+        return expected("a path of at most " + std::to_string(max_socket_path_bytes) + " bytes, or none", given);
+    config.control_socket = std::move(path);
+    return {};
+}
+
+Mistakes apply_realm(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    auto const fits = [](char c) { return c >= 0x20 && c < 0x7F && c != '"' && c != '\\'; };
+    if (!text || text->empty() || text->size() > 64 || !std::all_of(text->begin(), text->end(), fits))
+        return expected("1 to 64 printable ASCII characters without \" and \\", given);
+    config.auth.realm.assign(*text);
+    return {};
+}
+
+Mistakes apply_htpasswd_file(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    if (!text || text->empty() || text->find('\0') != std::string_view::npos) return expected("a path", given);
+    config.htpasswd_file = resolve_path(*text, given.folder);
+    return {};
+}
+
+std::string_view trimmed(std::string_view text) {
+    auto const begin = text.find_first_not_of(" \t");
+    if (begin == std::string_view::npos) return {};
+    return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+/// A list: an array of strings in the file, commas in a flag or variable. `parse` gives nothing for what is not
+/// `wanted`.
+template <class T>
+auto list(std::string_view of_what, std::string_view wanted, Field<std::vector<T>> field,
+          std::optional<T> (*parse)(std::string_view)) {
+    return [=](Given const& given, Config& config) -> Mistakes {
+        std::vector<Given> entries;
+        std::size_t count = 0;  // also of those that are too many to be kept
+        if (given.is_text()) {
+            auto rest = given.text();
+            for (bool more = true; more; ++count) {
+                auto const comma = rest.find(',');
+                if (count < max_list_entries) entries.push_back({trimmed(rest.substr(0, comma))});
+                more = comma != std::string_view::npos;
+                if (more) rest.remove_prefix(comma + 1);
+            }
+        } else if (given.json().is_array()) {
+            for (auto const& entry : given.json())
+                if (count++ < max_list_entries) entries.push_back({&entry});
+        }
+        if (count > max_list_entries || (!given.is_text() && !given.json().is_array()))
+            return expected("a list of at most " + std::to_string(max_list_entries) + " " + std::string(of_what),
+                            given);
+        Mistakes mistakes;
+        std::vector<T> values;
+        for (std::size_t i = 0; i < entries.size(); ++i) {
+            auto const text = as_string(entries[i]);
+            auto value = text ? parse(*text) : std::nullopt;
+            if (value) {
+                values.push_back(std::move(*value));
+            } else {
+                auto mistake = expected(std::string(wanted), entries[i]).front();
+                if (!given.is_text()) mistake.at = "/" + std::to_string(i);
+                mistakes.push_back(std::move(mistake));
+            }
+        }
+        field(config) = std::move(values);
+        return mistakes;
+    };
+}
+
+std::optional<std::string> parse_origin_pattern(std::string_view text) {
+    return auth::is_origin_pattern(text) ? std::optional<std::string>(text) : std::nullopt;
+}
+
+std::optional<std::string> parse_host_pattern(std::string_view text) {
+    return auth::is_host_pattern(text) ? std::optional<std::string>(text) : std::nullopt;
+}
+
+constexpr std::uint64_t KiB = 1024;
+
+std::vector<Setting> make_settings() {
+    using std::chrono::seconds;
+    auto const day = 24h;
+    return {
+        {"/listen", "ADDRESS", "0.0.0.0:8080", "where clients connect; port 0: one of the kernel's choosing",
+         listen_address([](Config & c) -> auto& { return c.listen; })},
+        {"/admin_listen", "ADDRESS", "0.0.0.0:9090", "health and metrics, without credentials",
+         listen_address([](Config & c) -> auto& { return c.admin_listen; })},
+        {"/upstream/url", "URL", "http://127.0.0.1:4096", "opencode: http://host:port or unix:/path", apply_upstream},
+        {"/upstream/username", "NAME", "", "for opencode; default: OPENCODE_SERVER_USERNAME, or opencode",
+         [](Given const& given, Config& config) -> Mistakes {
+             auto const text = as_string(given);
+             if (!text || !auth::is_user_name(*text))
+                 return expected("a name of 1 to 255 bytes, UTF-8 without colon and control characters", given);
+             config.upstream_user.assign(*text);
+             return {};
+         }},
+        {"/allow_remote_upstream", "", "false", "permit an upstream on another machine (plain HTTP, with credentials)",
+         boolean([](Config & c) -> auto& { return c.allow_remote_upstream; })},
+        {"/threads", "N", "1", "threads that carry traffic, 1 to 64",
+         integer<unsigned>(
+             1, 64, [](Config & c) -> auto& { return c.threads; })},
+        {"/control_socket", "PATH", "",
+         "local socket of `ocgate drain`, or none; default: $XDG_RUNTIME_DIR/ocgate.sock, else "
+         "/tmp/ocgate-<uid>/control.sock",
+         apply_control_socket},
+        {"/log_format", "FORMAT", "json", "json or text",
+         choice<ops::LogFormat>(
+             {{"json", ops::LogFormat::json}, {"text", ops::LogFormat::text}},
+             [](Config & c) -> auto& { return c.log.format; })},
+        {"/log_level", "LEVEL", "info", "debug, info, warn, error or off",
+         choice<ops::LogLevel>(
+             {{"debug", ops::LogLevel::debug},
+              {"info", ops::LogLevel::info},
+              {"warn", ops::LogLevel::warn},
+              {"error", ops::LogLevel::error},
+              {"off", ops::LogLevel::off}},
+             [](Config & c) -> auto& { return c.log.level; })},
+        {"/access_log", "", "true", "one line per request", boolean([](Config & c) -> auto& { return c.log.access; })},
+
+        {"/htpasswd_file", "PATH", "", "users in htpasswd form", apply_htpasswd_file},
+        {"/realm", "TEXT", "opencode", "what login dialogs show", apply_realm},
+        {"/allowed_origins", "LIST", "", "origins of web pages, besides our own, that may send changes",
+         list<std::string>(
+             "origins", "an origin such as https://code.example or https://*.example.org, without path or final slash",
+             [](Config & c) -> auto& { return c.auth.allowed_origins; }, parse_origin_pattern)},
+        {"/allowed_hosts", "LIST", "", "what Host may say; default: anything",
+         list<std::string>(
+             "hosts", "a host such as code.example, code.example:8443 or *.example.org",
+             [](Config & c) -> auto& { return c.auth.allowed_hosts; }, parse_host_pattern)},
+        {"/trusted_proxies", "LIST", "", "addresses of proxies whose X-Forwarded-For is believed",
+         list<auth::Network>(
+             "networks", "an address or a network such as 10.0.0.0/8 or fd00::/8, or unix",
+             [](Config & c) -> auto& { return c.auth.trusted_proxies; }, auth::Network::parse)},
+        {"/ticket_upgrades", "", "true", "a terminal's WebSocket may log in by a ticket seen issued",
+         boolean([](Config & c) -> auto& { return c.auth.ticket_upgrades; })},
+
+        {"/throttle/failures", "N", "10", "failed logins per address and user in the window, then 429; 0: no throttle",
+         integer<unsigned>(
+             0, 1'000'000, [](Config & c) -> auto& { return c.auth.throttle.failures; })},
+        {"/throttle/failures_per_address", "N", "100", "the same over all users of an address; 0: not counted",
+         integer<unsigned>(
+             0, 1'000'000, [](Config & c) -> auto& { return c.auth.throttle.failures_per_address; })},
+        {"/throttle/window", "DURATION", "5m", "in whole seconds, 1s to 1d",
+         duration<seconds>(
+             1s, day, [](Config & c) -> auto& { return c.auth.throttle.window; })},
+        {"/throttle/entries", "N", "4096", "addresses remembered, 16 to 1048576; the oldest is forgotten",
+         integer<std::size_t>(
+             16, 1 << 20, [](Config & c) -> auto& { return c.auth.throttle.entries; })},
+
+        {"/limits/head_bytes", "SIZE", "16KiB", "request head, 1KiB to 16KiB: it must fit the window; then 431",
+         size<std::size_t>(
+             KiB, max_head_bytes, [](Config & c) -> auto& { return c.limits.request.head_bytes; },
+             " (a head must fit the proxy's window of 16.5KiB)")},
+        {"/limits/target_bytes", "SIZE", "8KiB", "request target, 128B to head_bytes; then 414",
+         size<std::size_t>(
+             128, max_head_bytes, [](Config & c) -> auto& { return c.limits.request.target_bytes; })},
+        {"/limits/body_bytes", "SIZE", "256MiB", "request content, then 413; 0: no bound",
+         size<std::uint64_t>(
+             0, 1ULL << 62, [](Config & c) -> auto& { return c.limits.body_bytes; }, " (0 for no bound)")},
+        {"/limits/connections", "N", "4096", "client connections, 1 to 1000000; then 503",
+         integer<std::size_t>(
+             1, 1'000'000, [](Config & c) -> auto& { return c.limits.connections; })},
+        {"/limits/idle_upstreams", "N", "32", "idle upstream connections kept per thread, 0 to 1024",
+         integer<std::size_t>(
+             0, 1024, [](Config & c) -> auto& { return c.limits.idle_upstreams; })},
+
+        {"/timeouts/request_head", "DURATION", "10s", "from a head's first byte to its last, then 408; 100ms to 10m",
+         duration<milliseconds>(
+             100ms, 10min, [](Config & c) -> auto& { return c.limits.request_head; })},
+        {"/timeouts/keep_alive", "DURATION", "75s", "an idle client connection is closed; 100ms to 1d",
+         duration<milliseconds>(
+             100ms, day, [](Config & c) -> auto& { return c.limits.keep_alive; })},
+        {"/timeouts/dial", "DURATION", "2s", "connecting to the upstream, then 503; 10ms to 5m",
+         duration<milliseconds>(
+             10ms, 5min, [](Config & c) -> auto& { return c.limits.dial; })},
+        {"/timeouts/first_byte", "DURATION", "0",
+         "from the request's end to the answer's head, then 504; 0: none, prompts are silent for hours",
+         duration<milliseconds>(
+             100ms, max_duration, [](Config & c) -> auto& { return c.limits.first_byte; }, Zero::none)},
+        {"/timeouts/idle_body", "DURATION", "60s", "a body without progress is cut; 100ms to 1d",
+         duration<milliseconds>(
+             100ms, day, [](Config & c) -> auto& { return c.limits.idle_body; })},
+        {"/timeouts/tunnel_idle", "DURATION", "0", "a WebSocket without a byte either way; 0: none",
+         duration<milliseconds>(
+             100ms, max_duration, [](Config & c) -> auto& { return c.limits.tunnel_idle; }, Zero::none)},
+        {"/timeouts/stall", "DURATION", "30s", "an event-stream client that takes no bytes is cut; 100ms to 1h",
+         duration<milliseconds>(
+             100ms, 1h, [](Config & c) -> auto& { return c.limits.stall_timeout; })},
+        {"/timeouts/heartbeat", "DURATION", "15s", "silence in an event stream filled with a comment; 0: none",
+         duration<milliseconds>(
+             100ms, 1h, [](Config & c) -> auto& { return c.limits.heartbeat; }, Zero::none)},
+        {"/timeouts/idle_upstream", "DURATION", "60s", "an idle upstream connection is closed; 100ms to 1h",
+         duration<milliseconds>(
+             100ms, 1h, [](Config & c) -> auto& { return c.limits.idle_upstream; })},
+        {"/timeouts/drain", "DURATION", "25s", "what is open is given to end; 0 to 1h",
+         duration<milliseconds>(
+             0ms, 1h, [](Config & c) -> auto& { return c.drain_timeout; })},
+        {"/timeouts/probe_interval", "DURATION", "10s", "between two looks at the upstream; 100ms to 1h",
+         duration<milliseconds>(
+             100ms, 1h, [](Config & c) -> auto& { return c.probe_interval; })},
+        {"/timeouts/probe", "DURATION", "10s", "one look at the upstream; 100ms to 5m",
+         duration<milliseconds>(
+             100ms, 5min, [](Config & c) -> auto& { return c.probe_timeout; })},
+    };
+}
+
+}  // namespace
+
+std::string Given::description() const {
+    if (is_text()) return in_quotes(text());
+    switch (json().type()) {
+        case nlohmann::json::value_t::string:
+            return in_quotes(json().get_ref<std::string const&>());
+        case nlohmann::json::value_t::object:
+            return "an object";
+        case nlohmann::json::value_t::array:
+            return "an array of " + std::to_string(json().size());
+        default:
+            return json().dump();
+    }
+}
+
+std::string Setting::name() const {
+    // The upstream's address is the upstream, in every place but the object in the file.
+    if (pointer == "/upstream/url") return "upstream";
+    std::string name(pointer.substr(1));
+    std::replace(name.begin(), name.end(), '/', '_');
+    return name;
+}
+
+std::string Setting::flag() const {
+    auto flag = name();
+    std::replace(flag.begin(), flag.end(), '_', '-');
+    return "--" + flag;
+}
+
+std::string Setting::variable() const {
+    auto variable = name();
+    std::transform(variable.begin(), variable.end(), variable.begin(),
+                   [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; });
+    return "OCGATE_" + variable;
+}
+
+std::span<Setting const> settings() {
+    static std::vector<Setting> const all = make_settings();
+    return all;
+}
+
+std::string resolve_path(std::string_view path, std::string_view folder) {
+    if (path.empty() || folder.empty() || path.starts_with('/')) return std::string(path);
+    return std::string(folder) + (folder.ends_with('/') ? "" : "/") + std::string(path);
+}
+
+std::size_t distance(std::string_view a, std::string_view b) {
+    // Optimal string alignment: three rows of the table are enough.
+    std::vector<std::size_t> older(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        row[0] = i;
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+                row[j] = std::min(row[j], older[j - 2] + 1);
+        }
+        std::swap(older, last);
+        std::swap(last, row);
+    }
+    return last[b.size()];
+}
+
+std::string_view nearest(std::string_view word, std::span<std::string_view const> candidates) {
+    constexpr std::size_t longest = 64;  // the work is the product of the lengths
+    std::string_view best;
+    if (word.size() > longest) return best;
+    auto within = std::max<std::size_t>(1, word.size() / 3);
+    for (auto const candidate : candidates) {
+        auto const apart = distance(word, candidate);
+        if (apart > within || (apart == within && !best.empty())) continue;
+        within = apart;
+        best = candidate;
+    }
+    return best;
+}
+
+}  // namespace ocgate::app

@@ -1,0 +1,270 @@
+// The life of the process, from the listeners to the loop that ends with it.
+#include "ocgate/app/gateway.hpp"
+
+#include <fcntl.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <csignal>
+#include <filesystem>
+
+#include "gateway_inside.hpp"
+#include "ocgate/app/version.hpp"
+#include "ocgate/opencode/routes.hpp"
+
+namespace ocgate::app {
+namespace {
+
+using ops::LogLevel;
+
+template <class T>
+T random_bytes() {
+    T bytes;
+    if (::getrandom(&bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
+        throw std::system_error(errno, std::generic_category(), "getrandom");
+    return bytes;
+}
+
+std::string what_of(std::exception_ptr error) {
+    try {
+        std::rethrow_exception(std::move(error));
+    } catch (std::exception const& e) {
+        return e.what();
+    } catch (...) {
+        return "something that is no std::exception";
+    }
+}
+
+/// Makes the control socket's folder when it is missing. The default one lies where everybody may make folders: it has
+/// to be ours alone, or somebody else could answer in the gateway's place.
+error_code own_folder(std::filesystem::path const& folder, bool given) {
+    if (folder.empty()) return {};
+    std::error_code ignored;
+    std::filesystem::create_directory(folder, ignored);
+    if (given) return {};
+    struct stat facts {};
+    if (::lstat(folder.c_str(), &facts) != 0) return {errno, boost::system::system_category()};
+    bool const ours = S_ISDIR(facts.st_mode) && facts.st_uid == ::geteuid() && (facts.st_mode & 0077) == 0;
+    return ours ? error_code() : error_code(EPERM, boost::system::system_category());
+}
+
+/// A connection takes up to two descriptors. Raises the soft limit as far as that needs and the hard one allows.
+std::size_t raise_descriptor_limit(std::size_t connections) noexcept {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
+    rlim_t const wanted = connections * 2 + 256;
+    if (limit.rlim_cur < wanted) {
+        limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
+        (void)::setrlimit(RLIMIT_NOFILE, &limit);
+        (void)::getrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return limit.rlim_cur >= wanted ? connections : limit.rlim_cur;
+}
+
+}  // namespace
+
+Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& log)
+    : config_(std::move(config)),
+      flags_(std::move(flags)),
+      sources_(std::move(sources)),
+      log_(log),
+      metrics_(ops::MetricsOptions{.version = std::string(version()),
+                                   .shards = config_.threads,
+                                   .routes = {&opencode::route_of, opencode::route_names()},
+                                   .auth_results = AuthJournal::labels()}) {
+    auto const key = random_bytes<auth::Key>();
+    throttle_ = std::make_shared<auth::Throttle>(config_.auth.throttle, key);
+    tickets_ = std::make_shared<auth::Tickets>(key);
+    dialer_ = std::make_shared<rt::SystemDialer>(config_.upstream);
+
+    auto const escaped = [this](std::exception_ptr error) {
+        auto const what = what_of(std::move(error));
+        log_.app(LogLevel::error, "bug", "an exception left a task; its connection was closed", {{"what", what}});
+    };
+    auto const first = plan();
+    for (unsigned i = 0; i < config_.threads; ++i) {
+        shards_.emplace_back(ShardThread::Parts{.clock = clock_,
+                                                .recorder = metrics_.recorder(i, log_),
+                                                .connections = connections_,
+                                                .escaped = escaped,
+                                                .seed = random_bytes<std::uint64_t>()},
+                             first,
+                             auth::Gatekeeper::Parts{.throttle = throttle_,
+                                                     .tickets = tickets_,
+                                                     .worker = hasher_,
+                                                     .clock = clock_,
+                                                     .knowledge = knowledge_,
+                                                     .observer = journal_,
+                                                     .key = key});
+    }
+}
+
+// ---- starting
+
+Exit Gateway::Inside::run() {
+    std::signal(SIGPIPE, SIG_IGN);
+    Listeners listeners;
+    if (!open(listeners) || !open_control()) {
+        for (int const fd : listeners.traffic) ::close(fd);
+        if (listeners.admin >= 0) ::close(listeners.admin);
+        return Exit::not_started;
+    }
+    make_room();
+    for (auto const& warning : config_.warnings) log_.app(LogLevel::warn, "configuration", warning);
+
+    listen_to_signals();
+    auto const executor = io_.get_executor();
+    watcher_.emplace(executor, deadlines_, [this] { reload("a watched file changed", [](bool) {}); });
+    watcher_->watch(config_.files, config_.file_marks);
+    probe_.emplace(resources_, probe_settings(), [this](opencode::ProbeResult const& result) { probed(result); });
+    probe_->start();
+
+    auto traffic = listeners.traffic.begin();
+    for (auto& shard : shards_) shard.start(*traffic++);
+    health_.enter(ops::Phase::ready);
+    admin_.emplace(executor, listeners.admin, !config_.admin_listen.is_unix(),
+                   ops::AdminAnswers{.metrics = [this] { return metrics_.exposition(health_, log_); },
+                                     .readiness =
+                                         [this](bool with_upstream) {
+                                             auto report = health_.readiness(with_upstream);
+                                             return std::pair(report.ready, std::move(report.body));
+                                         },
+                                     .overview = [this] { return health_.overview(); }});
+    tell_listening(listeners);
+
+    while (!finished_) {
+        try {
+            io_.run();
+            break;
+        } catch (...) {
+            auto const what = what_of(std::current_exception());
+            log_.app(LogLevel::error, "bug", "an exception left the gateway's own loop", {{"what", what}});
+        }
+    }
+    if (exit_ == Exit::failed) return exit_;  // tasks are left that use all of this: see Exit
+    io_.restart();
+    io_.poll();       // what was closed hears of it while everything it uses is still here
+    shards_.clear();  // joins their threads
+    hasher_.stop();
+    health_.enter(ops::Phase::stopped);
+    log_.app(LogLevel::info, "stopped", "", {{"exit", std::int64_t{static_cast<int>(exit_)}}});
+    return exit_;
+}
+
+void Gateway::Inside::make_room() {
+    auto const connections = config_.limits.connections;
+    auto const most = raise_descriptor_limit(connections);
+    if (most >= connections) return;
+    log_.app(LogLevel::warn, "few_descriptors", "the limit of open files is too low for that many connections",
+             {{"open_files", std::uint64_t{most}}, {"connections", std::uint64_t{connections}}});
+}
+
+bool Gateway::Inside::open(Listeners& listeners) {
+    bool ok = true;
+    auto const failed = [&](std::string_view setting, rt::Address const& address, error_code why) {
+        auto const text = address.text();
+        auto const message = why.message();
+        log_.app(LogLevel::error, "listen_failed", "cannot listen there: is another gateway running?",
+                 {{"setting", setting}, {"address", text}, {"why", message}});
+        ok = false;
+    };
+    listeners.traffic_at = config_.listen;
+    for (unsigned i = 0; i < config_.threads; ++i) {
+        if (i > 0 && config_.listen.is_unix()) {  // one socket, many who accept from it
+            int const again = ::fcntl(listeners.traffic.front(), F_DUPFD_CLOEXEC, 0);
+            if (again < 0) {
+                failed("listen", config_.listen, error_code(errno, boost::system::system_category()));
+                break;
+            }
+            listeners.traffic.push_back(again);
+            continue;
+        }
+        auto const wanted = listeners.traffic_at;
+        if (i == 0 && config_.threads > 1 && wanted.port != 0) {
+            // Shards share the address, and so could a second gateway: it would take half of the connections.
+            rt::Address bound;
+            auto const alone = proxy::open_listener(wanted, false, bound);
+            if (!alone) {
+                failed("listen", wanted, alone.error());
+                break;
+            }
+            ::close(*alone);
+        }
+        auto const fd = proxy::open_listener(wanted, config_.threads > 1, listeners.traffic_at);
+        if (!fd) {
+            failed("listen", wanted, fd.error());
+            break;
+        }
+        listeners.traffic.push_back(*fd);
+    }
+    auto const fd = proxy::open_listener(config_.admin_listen, false, listeners.admin_at);
+    if (fd) {
+        listeners.admin = *fd;
+    } else {
+        failed("admin_listen", config_.admin_listen, fd.error());
+    }
+    return ok;
+}
+
+bool Gateway::Inside::open_control() {
+    auto const& path = config_.control_socket;
+    if (path.empty()) return true;
+    auto const mask = ::umask(0077);  // before any other thread of ours runs
+    auto why = own_folder(std::filesystem::path(path).parent_path(), config_.control_socket_given);
+    int fd = -1;
+    if (!why) {
+        rt::Address bound;
+        auto const opened = proxy::open_listener({{}, 0, path}, false, bound);
+        if (opened) {
+            fd = *opened;
+        } else {
+            why = opened.error();
+        }
+    }
+    ::umask(mask);
+    if (fd < 0) {
+        auto const message = why.message();
+        bool const asked_for = config_.control_socket_given;
+        log_.app(asked_for ? LogLevel::error : LogLevel::warn, "no_control_socket",
+                 "`ocgate drain` will not reach this gateway; signals do", {{"path", path}, {"why", message}});
+        return !asked_for;
+    }
+    control_.emplace(io_.get_executor(), deadlines_, fd,
+                     ControlActions{.drain =
+                                        [this](std::chrono::milliseconds within, std::function<void(bool)> done) {
+                                            if (drained_) return done(!forced_);
+                                            drain_askers_.push_back(std::move(done));
+                                            drain("the control socket asked for it", within);
+                                        },
+                                    .reload =
+                                        [this](std::function<void(bool)> done) {
+                                            reload("the control socket asked for it", std::move(done));
+                                        }});
+    return true;
+}
+
+void Gateway::Inside::tell_listening(Listeners const& listeners) {
+    auto const traffic = listeners.traffic_at.text();
+    auto const admin = listeners.admin_at.text();
+    auto const upstream = config_.upstream.text();
+    log_.app(LogLevel::info, "listening", "",
+             {{"traffic", traffic},
+              {"admin", admin},
+              {"upstream", upstream},
+              {"control", std::string_view(control_ ? config_.control_socket : "")},
+              {"threads", std::uint64_t{config_.threads}},
+              {"pid", std::int64_t{::getpid()}},
+              {"version", version()}});
+}
+
+Gateway::Gateway(Config config, Flags flags, Sources sources, ops::Log& log)
+    : inside_(std::make_unique<Inside>(std::move(config), std::move(flags), std::move(sources), log)) {}
+
+Gateway::~Gateway() = default;
+
+Exit Gateway::run() { return inside_->run(); }
+
+}  // namespace ocgate::app

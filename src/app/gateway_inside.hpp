@@ -1,0 +1,117 @@
+// The gateway from inside, in three stories: gateway.cpp (starting), reload.cpp (a new configuration), drain.cpp (the
+// end). Private to app.
+#pragma once
+
+#include <boost/asio/basic_signal_set.hpp>
+#include <list>
+#include <optional>
+
+#include "adapters.hpp"
+#include "control.hpp"
+#include "ocgate/app/gateway.hpp"
+#include "ocgate/auth/throttle.hpp"
+#include "ocgate/auth/tickets.hpp"
+#include "ocgate/opencode/probe.hpp"
+#include "ocgate/ops/admin.hpp"
+#include "ocgate/ops/health.hpp"
+#include "ocgate/ops/metrics.hpp"
+#include "ocgate/rt/worker.hpp"
+#include "shard_thread.hpp"
+#include "watcher.hpp"
+
+namespace ocgate::app {
+
+/// Passwords that wait to be hashed; then 503.
+inline constexpr std::size_t hashing_queue = 64;
+/// For what was cut to end; then the process leaves anyway.
+inline constexpr std::chrono::milliseconds insist_time{5'000};
+
+class Gateway::Inside {
+public:
+    Inside(Config config, Flags flags, Sources sources, ops::Log& log);
+    Exit run();
+
+private:
+    struct Listeners {
+        std::vector<int> traffic;  ///< one per shard
+        int admin = -1;
+        rt::Address traffic_at, admin_at;
+    };
+
+    bool open(Listeners& listeners);
+    bool open_control();
+    void make_room();
+    void tell_listening(Listeners const& listeners);
+    [[nodiscard]] ShardThread::Plan plan();
+    [[nodiscard]] opencode::ProbeSettings probe_settings();
+    [[nodiscard]] std::string upstream_host() const;
+    void probed(opencode::ProbeResult const& result);
+
+    void listen_to_signals();
+    void signalled(int number);
+
+    void reload(std::string_view why, std::function<void(bool)> done);
+    void adopt(Config next);
+    void keep_what_is_fixed(Config& next);
+
+    void drain(std::string_view why, std::chrono::milliseconds within);
+    void shard_drained();
+    void force(std::string_view why);
+    void drained();
+    void finish();
+
+    boost::asio::io_context io_{1};
+    rt::SystemClock clock_;
+    rt::Deadlines deadlines_{io_.get_executor(), clock_};
+    rt::WindowPool windows_{16 * 1024, 2};
+    rt::PeerResources resources_{io_.get_executor(), deadlines_, windows_};
+
+    Config config_;
+    Flags const flags_;
+    Sources const sources_;
+    ops::Log& log_;
+    ops::Health health_;
+    ops::Metrics metrics_;
+    Knowledge knowledge_;
+    AuthJournal journal_{metrics_, log_};
+    rt::Worker hasher_{hashing_queue};
+    std::atomic<std::size_t> connections_{0};
+    std::shared_ptr<auth::Throttle> throttle_;
+    std::shared_ptr<auth::Tickets> tickets_;
+    std::shared_ptr<rt::Dialer> dialer_;
+    std::list<ShardThread> shards_;
+
+    std::optional<ops::AdminServer> admin_;
+    std::optional<ControlServer> control_;
+    std::optional<Watcher> watcher_;
+    std::optional<opencode::Probe> probe_;
+    std::optional<boost::asio::basic_signal_set<rt::Executor>> signals_;
+    std::optional<bool> upstream_up_;
+
+    bool reloading_ = false;
+    std::vector<std::function<void(bool)>>
+        reload_again_;         ///< who asked meanwhile: signals and the control socket's few
+    bool stop_asked_ = false;  ///< a signal came: leave once drained
+    bool drained_ = false;
+    bool forced_ = false;
+    bool finished_ = false;
+    Exit exit_ = Exit::clean;
+    std::size_t shards_left_ = 0;
+    rt::Instant drain_until_ = rt::never;
+    std::vector<std::function<void(bool clean)>> drain_askers_;  ///< bounded by the control socket's connections
+    rt::Deadline drain_deadline_{deadlines_,
+                                 [](void* self) {
+                                     auto& inside = *static_cast<Inside*>(self);
+                                     if (inside.forced_) {
+                                         inside.exit_ = Exit::failed;
+                                         inside.log_.app(ops::LogLevel::error, "stop_failed",
+                                                         "connections did not end although they were cut");
+                                         inside.finish();
+                                     } else {
+                                         inside.force("the time to drain is over");
+                                     }
+                                 },
+                                 this};
+};
+
+}  // namespace ocgate::app

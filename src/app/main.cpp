@@ -1,0 +1,61 @@
+// The process: its arguments, its exit code. Everything else is a function of the modules.
+#include <cstdlib>
+#include <exception>
+#include <iostream>
+#include <memory>
+
+#include "cli.hpp"
+#include "commands.hpp"
+#include "ocgate/app/gateway.hpp"
+
+namespace {
+
+using namespace ocgate;
+
+int serve(app::Flags const& flags, app::Sources const& sources) {
+    auto loaded = app::load_config(flags, sources);
+    if (!loaded.errors.empty()) {
+        app::print_errors(loaded, std::cerr);
+        return static_cast<int>(app::Exit::not_started);
+    }
+    auto log = std::make_unique<ops::Log>(loaded.config.log);
+    auto gateway = std::make_unique<app::Gateway>(std::move(loaded.config), flags, sources, *log);
+    auto const exit = gateway->run();
+    if (exit == app::Exit::failed) {
+        log.reset();  // the last lines leave; the gateway is not destroyed, because connections are left that use it
+        std::_Exit(static_cast<int>(exit));
+    }
+    return static_cast<int>(exit);
+}
+
+int run(app::Command const& command) {
+    using Kind = app::Command::Kind;
+    auto const sources = app::system_sources();
+    auto const& flags = command.flags;
+    switch (command.kind) {
+        case Kind::serve:
+            return serve(flags, sources);
+        case Kind::check_config:
+            return app::check_config(flags, sources, std::cout, std::cerr);
+        case Kind::healthcheck:
+            return app::healthcheck(flags, sources, command.with_upstream, command.timeout, std::cout, std::cerr);
+        case Kind::drain:
+            return app::drain(flags, sources, command.wait, std::cout, std::cerr);
+        case Kind::hash_password:
+            return app::hash_password(command.user_name, command.cost, std::cin, std::cout, std::cerr);
+    }
+    return 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        auto const parsed = app::parse_command_line(argc, argv, std::cout, std::cerr);
+        if (auto const* code = std::get_if<int>(&parsed)) return *code;
+        return run(std::get<app::Command>(parsed));
+    } catch (std::exception const& e) {
+        std::cerr << "ocgate: " << e.what() << '\n';
+        return 1;
+    }
+}

@@ -1,0 +1,137 @@
+// Reload is a transaction: everything is read and checked, then every shard swaps one snapshot; any error leaves
+// everything as it was.
+#include <algorithm>
+
+#include "gateway_inside.hpp"
+#include "ocgate/opencode/routes.hpp"
+
+namespace ocgate::app {
+
+using ops::LogLevel;
+
+std::string Gateway::Inside::upstream_host() const {
+    return config_.upstream.is_unix() ? "localhost" : config_.upstream.text();
+}
+
+ShardThread::Plan Gateway::Inside::plan() {
+    ShardThread::Plan plan;
+    plan.snapshot.limits = config_.limits;
+    plan.snapshot.dialer = dialer_;
+    plan.snapshot.authorization = config_.upstream_authorization;
+    plan.snapshot.realm = config_.auth.realm;
+    plan.snapshot.upstream_host = upstream_host();
+    plan.snapshot.hidden_parameter = opencode::credential_parameter;
+    plan.admission = std::make_shared<auth::Settings const>(config_.auth);
+    return plan;
+}
+
+opencode::ProbeSettings Gateway::Inside::probe_settings() {
+    return {.dialer = dialer_,
+            .host = upstream_host(),
+            .authorization = config_.upstream_authorization,
+            .interval = config_.probe_interval,
+            .timeout = config_.probe_timeout};
+}
+
+void Gateway::Inside::probed(opencode::ProbeResult const& result) {
+    metrics_.probed(result.up, result.took);
+    ops::UpstreamHealth upstream;
+    upstream.known = true;
+    upstream.up = result.up;
+    upstream.version = result.version;
+    upstream.reason = result.reason;
+    upstream.took = result.took;
+    health_.set_upstream(std::move(upstream));
+    if (upstream_up_ == result.up) return;
+    upstream_up_ = result.up;
+    if (result.up) {
+        log_.app(LogLevel::info, "upstream_up", "", {{"version", result.version}});
+    } else {
+        log_.app(LogLevel::warn, "upstream_down", result.reason);
+    }
+}
+
+void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> done) {
+    if (health_.phase() != ops::Phase::ready) {
+        log_.app(LogLevel::warn, "reload_skipped", "the gateway is not ready", {{"why", why}});
+        return done(false);
+    }
+    if (reloading_) {  // it may have read what has changed since: once more, for all who ask meanwhile
+        reload_again_.push_back(std::move(done));
+        return;
+    }
+    auto loaded = load_config(flags_, sources_);
+    if (!loaded.errors.empty()) {
+        std::pair seen(std::move(loaded.config.files), std::move(loaded.config.file_marks));
+        metrics_.reloaded(false);
+        std::string all;
+        for (auto const& error : loaded.errors) {
+            if (!all.empty()) all += "; ";
+            all += error.place + ": " + error.message;
+        }
+        log_.app(LogLevel::error, "reload_failed", "nothing was changed", {{"why", why}, {"errors", all}});
+        // What was read when the mistake was found, and what the configuration that holds was read from: any of them
+        // changing may mend it.
+        auto& [files, marks] = seen;
+        for (std::size_t i = 0; i < config_.files.size(); ++i) {
+            if (std::find(files.begin(), files.end(), config_.files[i]) != files.end()) continue;
+            files.push_back(config_.files[i]);
+            marks.push_back(mark_of(config_.files[i]));
+        }
+        watcher_->watch(files, marks);
+        return done(false);
+    }
+    reloading_ = true;
+    keep_what_is_fixed(loaded.config);
+    adopt(std::move(loaded.config));
+    auto const count = std::make_shared<std::size_t>(shards_.size());
+    auto const reason = std::string(why);
+    for (auto& shard : shards_) {
+        shard.configure(plan(), [this, count, reason, done] {
+            boost::asio::post(io_, [this, count, reason, done] {
+                if (--*count > 0) return;
+                reloading_ = false;
+                metrics_.reloaded(true);
+                log_.app(LogLevel::info, "reloaded", "", {{"why", reason}});
+                done(true);
+                if (reload_again_.empty()) return;
+                reload("asked for during the last one", [askers = std::exchange(reload_again_, {})](bool ok) {
+                    for (auto const& asker : askers) asker(ok);
+                });
+            });
+        });
+    }
+}
+
+void Gateway::Inside::keep_what_is_fixed(Config& next) {
+    std::string changed;
+    auto const keep = [&](std::string_view name, auto& wanted, auto const& held, bool same) {
+        if (!same) changed.append(changed.empty() ? "" : ", ").append(name);
+        wanted = held;
+    };
+    keep("listen", next.listen, config_.listen, next.listen.text() == config_.listen.text());
+    keep("admin_listen", next.admin_listen, config_.admin_listen,
+         next.admin_listen.text() == config_.admin_listen.text());
+    keep("control_socket", next.control_socket, config_.control_socket, next.control_socket == config_.control_socket);
+    keep("threads", next.threads, config_.threads, next.threads == config_.threads);
+    keep("log_format", next.log.format, config_.log.format, next.log.format == config_.log.format);
+    keep("access_log", next.log.access, config_.log.access, next.log.access == config_.log.access);
+    if (!changed.empty()) {
+        log_.app(LogLevel::warn, "restart_needed", "these settings change with a restart only",
+                 {{"settings", changed}});
+    }
+}
+
+void Gateway::Inside::adopt(Config next) {
+    for (auto const& warning : next.warnings) log_.app(LogLevel::warn, "configuration", warning);
+    // The same dialer as long as it dials the same address: connections in the pools stay good.
+    if (next.upstream.text() != config_.upstream.text()) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
+    config_ = std::move(next);
+    make_room();
+    log_.set_level(config_.log.level);
+    throttle_->adopt(config_.auth.throttle);
+    probe_->configure(probe_settings());
+    watcher_->watch(config_.files, config_.file_marks);
+}
+
+}  // namespace ocgate::app

@@ -1,0 +1,75 @@
+#include "shard_thread.hpp"
+
+#include <pthread.h>
+
+namespace ocgate::app {
+
+ShardThread::ShardThread(Parts parts, Plan const& plan, auth::Gatekeeper::Parts admission)
+    : escaped_(parts.escaped),
+      gatekeeper_(std::make_shared<auth::Gatekeeper>(plan.admission, std::move(admission))),
+      shard_(std::make_unique<proxy::Shard>(proxy::ShardParts{.executor = io_.get_executor(),
+                                                              .clock = parts.clock,
+                                                              .recorder = parts.recorder,
+                                                              .connections = parts.connections,
+                                                              .seed = parts.seed,
+                                                              .escaped = parts.escaped},
+                                            snapshot_of(plan))) {}
+
+std::shared_ptr<proxy::Snapshot const> ShardThread::snapshot_of(Plan const& plan) const {
+    auto snapshot = std::make_shared<proxy::Snapshot>(plan.snapshot);
+    snapshot->gatekeeper = gatekeeper_;
+    return snapshot;
+}
+
+void ShardThread::start(int listener) {
+    shard_->accept_from(listener);
+    thread_ = std::thread([this] { run(); });
+    ::pthread_setname_np(thread_.native_handle(), "ocgate-shard");
+}
+
+void ShardThread::run() {
+    for (;;) {
+        try {
+            io_.run();
+            return;
+        } catch (...) {
+            // A completion handler threw: our bug, told, and the other connections of this shard go on.
+            escaped_(std::current_exception());
+        }
+    }
+}
+
+void ShardThread::configure(Plan plan, std::function<void()> done) {
+    boost::asio::post(io_, [this, plan = std::move(plan), done = std::move(done)] {
+        gatekeeper_->adopt(plan.admission);
+        shard_->configure(snapshot_of(plan));
+        done();
+    });
+}
+
+void ShardThread::drain(std::function<void()> drained) {
+    boost::asio::post(io_, [this, drained = std::move(drained)]() mutable {
+        shard_->stop_accepting();
+        shard_->drain();
+        shard_->when_drained(std::move(drained));
+    });
+}
+
+void ShardThread::insist() {
+    boost::asio::post(io_, [this] { shard_->insist(); });
+}
+
+void ShardThread::stop() {
+    if (!thread_.joinable()) return;
+    boost::asio::post(io_, [this] {
+        shard_->stop_accepting();
+        work_.reset();
+        io_.stop();
+    });
+    thread_.join();
+    // Completions that were on their way refer to the shard: they are let through while it is still here.
+    io_.restart();
+    io_.poll();
+}
+
+}  // namespace ocgate::app

@@ -1,0 +1,56 @@
+// One shard with its thread, its event loop and its gatekeeper.
+#pragma once
+
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <thread>
+
+#include "ocgate/auth/gatekeeper.hpp"
+#include "ocgate/proxy/shard.hpp"
+
+namespace ocgate::app {
+
+class ShardThread {
+public:
+    struct Parts {
+        rt::Clock& clock;
+        proxy::Recorder& recorder;
+        std::atomic<std::size_t>& connections;
+        std::function<void(std::exception_ptr)> escaped;
+        std::uint64_t seed;
+    };
+    /// Everything of a configuration that a shard needs besides its own gatekeeper.
+    struct Plan {
+        proxy::Snapshot snapshot;  ///< without gatekeeper
+        std::shared_ptr<auth::Settings const> admission;
+    };
+
+    ShardThread(Parts parts, Plan const& plan, auth::Gatekeeper::Parts admission);
+    ~ShardThread() { stop(); }
+    ShardThread(ShardThread const&) = delete;
+    ShardThread& operator=(ShardThread const&) = delete;
+
+    /// Takes the listening socket over and begins to serve.
+    void start(int listener);
+
+    // Any thread; what they hand in is called on the shard's thread.
+    void configure(Plan plan, std::function<void()> done);
+    void drain(std::function<void()> drained);
+    void insist();
+
+    /// Ends the loop and joins, whatever is still under way. Idempotent.
+    void stop();
+
+private:
+    [[nodiscard]] std::shared_ptr<proxy::Snapshot const> snapshot_of(Plan const& plan) const;
+    void run();
+
+    boost::asio::io_context io_{1};
+    boost::asio::executor_work_guard<rt::Executor> work_{io_.get_executor()};
+    std::function<void(std::exception_ptr)> escaped_;
+    std::shared_ptr<auth::Gatekeeper> gatekeeper_;
+    std::unique_ptr<proxy::Shard> shard_;
+    std::thread thread_;
+};
+
+}  // namespace ocgate::app

@@ -1,0 +1,151 @@
+#include "ocgate/auth/throttle.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "address.hpp"
+#include "bounded_table.hpp"
+
+namespace ocgate::auth {
+namespace {
+
+/// Who counts as one guesser: an IPv4 address, an IPv6 /64, or the text itself where it is no address.
+class Origin {
+public:
+    explicit Origin(Throttle::Source const& source)
+        : text_(source.address), relayed_(source.relayed), address_(parse_address(text_)) {}
+
+    [[nodiscard]] bool exempt() const { return !relayed_ && (address_ ? address_->is_loopback() : text_ == "unix"); }
+    [[nodiscard]] std::string_view bytes() const {
+        if (!address_) return text_;
+        return {reinterpret_cast<char const*>(address_->bytes.data()), address_->is_v4() ? std::size_t{16} : 8};
+    }
+
+private:
+    std::string_view text_;
+    bool relayed_;
+    std::optional<Address> address_;
+};
+
+/// When the failures were that still matter, oldest first; never more than the limit they are held against.
+using Failures = std::vector<rt::Instant>;
+
+std::chrono::seconds wait_for(Failures& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
+    std::erase_if(failures, [&](rt::Instant when) { return when + window <= now; });
+    if (limit == 0 || failures.size() < limit) return std::chrono::seconds{0};
+    return std::chrono::ceil<std::chrono::seconds>(failures[failures.size() - limit] + window - now);
+}
+
+void take_back(BoundedTable<Failures>& table, Digest const& key, rt::Instant when) {
+    auto* failures = table.find(key);
+    if (failures == nullptr) return;
+    if (auto const found = std::find(failures->begin(), failures->end(), when); found != failures->end())
+        failures->erase(found);
+    // An entry without failures would only push somebody's real ones out of the table.
+    if (failures->empty()) table.erase(key);
+}
+
+}  // namespace
+
+struct Throttle::Tables {
+    Tables(ThrottleSettings const& given, Key const& key)
+        : settings(given), hash(key), pairs(given.entries), addresses(given.entries), passes(given.entries) {}
+
+    [[nodiscard]] Digest pair_of(Origin const& origin, std::string_view user) const {
+        return hash({"pair", origin.bytes(), user});
+    }
+    [[nodiscard]] Digest address_of(Origin const& origin) const { return hash({"address", origin.bytes()}); }
+    [[nodiscard]] Digest pass_of(Origin const& origin, std::string_view user, std::string_view password) const {
+        return hash({"pass", origin.bytes(), user, password});
+    }
+    [[nodiscard]] bool watches(Origin const& origin) const { return settings.failures != 0 && !origin.exempt(); }
+
+    [[nodiscard]] std::chrono::seconds wait(Origin const& origin, std::string_view user, rt::Instant now) {
+        std::chrono::seconds longest{0};
+        if (auto* failures = pairs.find(pair_of(origin, user)))
+            longest = wait_for(*failures, settings.failures, settings.window, now);
+        if (auto* failures = addresses.find(address_of(origin)))
+            longest = std::max(longest, wait_for(*failures, settings.failures_per_address, settings.window, now));
+        return longest;
+    }
+
+    static void count(BoundedTable<Failures>& table, Digest const& key, unsigned limit, rt::Instant now) {
+        auto* failures = table.find(key);
+        if (failures == nullptr) failures = &table.put(key, {});
+        if (failures->size() == failures->capacity())  // at most `limit` stand in it, so it need not grow past that
+            failures->reserve(std::max(failures->size() + 1, std::min<std::size_t>(limit, failures->size() * 2 + 1)));
+        failures->push_back(now);
+    }
+
+    void take_back_attempt(Origin const& origin, std::string_view user, rt::Instant when) {
+        take_back(pairs, pair_of(origin, user), when);
+        take_back(addresses, address_of(origin), when);
+    }
+
+    mutable std::mutex mutex;
+    ThrottleSettings settings;
+    KeyedHash hash;
+    BoundedTable<Failures> pairs;
+    BoundedTable<Failures> addresses;
+    struct Nothing {};
+    BoundedTable<Nothing> passes;
+};
+
+Throttle::Throttle(ThrottleSettings const& settings, Key const& key) : tables_(new Tables(settings, key)) {}
+Throttle::~Throttle() = default;
+
+void Throttle::adopt(ThrottleSettings const& settings) {
+    std::lock_guard const lock(tables_->mutex);
+    tables_->settings = settings;
+    tables_->pairs.set_capacity(settings.entries);
+    tables_->addresses.set_capacity(settings.entries);
+    tables_->passes.set_capacity(settings.entries);
+}
+
+std::chrono::seconds Throttle::blocked(Source source, std::string_view user, std::string_view password,
+                                       rt::Instant now) {
+    Origin const origin(source);
+    std::lock_guard const lock(tables_->mutex);
+    if (!tables_->watches(origin)) return std::chrono::seconds{0};
+    auto const wait = tables_->wait(origin, user, now);
+    if (wait.count() > 0 && tables_->passes.find(tables_->pass_of(origin, user, password)) != nullptr)
+        return std::chrono::seconds{0};
+    return wait;
+}
+
+Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::string_view password, rt::Instant now) {
+    Origin const origin(source);
+    std::lock_guard const lock(tables_->mutex);
+    if (!tables_->watches(origin)) return {};
+    if (auto const wait = tables_->wait(origin, user, now); wait.count() > 0) {
+        bool const known = tables_->passes.find(tables_->pass_of(origin, user, password)) != nullptr;
+        return {known ? std::chrono::seconds{0} : wait, false, now};
+    }
+    auto const& settings = tables_->settings;
+    Tables::count(tables_->pairs, tables_->pair_of(origin, user), settings.failures, now);
+    if (settings.failures_per_address != 0)
+        Tables::count(tables_->addresses, tables_->address_of(origin), settings.failures_per_address, now);
+    return {std::chrono::seconds{0}, true, now};
+}
+
+void Throttle::passed(Source source, std::string_view user, std::string_view password, Attempt const& attempt) {
+    Origin const origin(source);
+    std::lock_guard const lock(tables_->mutex);
+    if (attempt.counted) tables_->take_back_attempt(origin, user, attempt.when);
+    if (tables_->watches(origin)) tables_->passes.put(tables_->pass_of(origin, user, password), {});
+}
+
+void Throttle::withdrawn(Source source, std::string_view user, Attempt const& attempt) {
+    if (!attempt.counted) return;
+    Origin const origin(source);
+    std::lock_guard const lock(tables_->mutex);
+    tables_->take_back_attempt(origin, user, attempt.when);
+}
+
+Throttle::Sizes Throttle::sizes() const {
+    std::lock_guard const lock(tables_->mutex);
+    return {tables_->pairs.size(), tables_->addresses.size(), tables_->passes.size()};
+}
+
+}  // namespace ocgate::auth

@@ -1,0 +1,296 @@
+#include "line.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstring>
+
+namespace ocgate::ops {
+namespace {
+
+constexpr std::string_view ellipsis = "\xE2\x80\xA6";
+constexpr std::string_view replacement = "\xEF\xBF\xBD";
+constexpr std::string_view truncated_mark = ",\"truncated\":true";
+// Kept free for what ends a line: the mark, the brace, a colour's end and the newline.
+constexpr std::size_t tail_bytes = 32;
+// More than any number, with name, quotes and separators around it.
+constexpr std::size_t field_bytes = 64;
+
+// Bytes that stand for themselves inside a quoted string of either format.
+constexpr auto plain_bytes = [] {
+    std::array<bool, 256> plain{};
+    for (std::size_t c = 0x20; c < 0x7f; ++c) plain[c] = c != '"' && c != '\\';
+    return plain;
+}();
+
+bool is_plain(char c) noexcept { return plain_bytes[static_cast<unsigned char>(c)]; }
+
+/// Length of the well-formed UTF-8 sequence at the start of `text`, or 0 (Unicode 15, table 3-7).
+std::size_t sequence_length(std::string_view text) noexcept {
+    auto const at = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+    auto const within = [&](std::size_t i, unsigned low, unsigned high) {
+        return i < text.size() && at(i) >= low && at(i) <= high;
+    };
+    unsigned const lead = at(0);
+    if (lead >= 0xC2 && lead <= 0xDF) return within(1, 0x80, 0xBF) ? 2 : 0;
+    if (lead >= 0xE0 && lead <= 0xEF) {
+        unsigned const low = lead == 0xE0 ? 0xA0 : 0x80;
+        unsigned const high = lead == 0xED ? 0x9F : 0xBF;
+        return within(1, low, high) && within(2, 0x80, 0xBF) ? 3 : 0;
+    }
+    if (lead >= 0xF0 && lead <= 0xF4) {
+        unsigned const low = lead == 0xF0 ? 0x90 : 0x80;
+        unsigned const high = lead == 0xF4 ? 0x8F : 0xBF;
+        return within(1, low, high) && within(2, 0x80, 0xBF) && within(3, 0x80, 0xBF) ? 4 : 0;
+    }
+    return 0;
+}
+
+std::string_view colour_of(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::debug:
+            return "\x1b[2m";
+        case LogLevel::info:
+            return "\x1b[32m";
+        case LogLevel::warn:
+            return "\x1b[33m";
+        default:
+            return "\x1b[31m";
+    }
+}
+
+std::string_view padded(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::debug:
+            return "DEBUG";
+        case LogLevel::info:
+            return "INFO ";
+        case LogLevel::warn:
+            return "WARN ";
+        default:
+            return "ERROR";
+    }
+}
+
+}  // namespace
+
+std::string_view to_string(LogLevel level) noexcept {
+    switch (level) {
+        case LogLevel::debug:
+            return "debug";
+        case LogLevel::info:
+            return "info";
+        case LogLevel::warn:
+            return "warn";
+        case LogLevel::error:
+            return "error";
+        case LogLevel::off:
+            return "off";
+    }
+    return "error";
+}
+
+std::string_view to_string(LogKind kind) noexcept {
+    switch (kind) {
+        case LogKind::app:
+            return "app";
+        case LogKind::access:
+            return "access";
+        case LogKind::auth:
+            return "auth";
+    }
+    return "app";
+}
+
+std::size_t Line::room() const noexcept {
+    auto const end = max_bytes - tail_bytes;
+    return size_ < end ? end - size_ : 0;
+}
+
+void Line::put(std::string_view text) noexcept {
+    std::memcpy(buffer_.data() + size_, text.data(), text.size());
+    size_ += text.size();
+}
+
+// 2026-11-24T09:12:33.123Z (RFC 3339, UTC).
+void Line::put_time(std::chrono::system_clock::time_point now) noexcept {
+    using namespace std::chrono;
+    auto const day = floor<days>(now);
+    year_month_day const date{day};
+    hh_mm_ss const time{floor<milliseconds>(now - day)};
+    auto const digits = [this](unsigned value, unsigned count) {
+        for (unsigned i = count; i-- > 0; value /= 10) buffer_[size_ + i] = static_cast<char>('0' + value % 10);
+        size_ += count;
+    };
+    digits(static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    put('-');
+    digits(static_cast<unsigned>(date.month()), 2);
+    put('-');
+    digits(static_cast<unsigned>(date.day()), 2);
+    put('T');
+    digits(static_cast<unsigned>(time.hours().count()), 2);
+    put(':');
+    digits(static_cast<unsigned>(time.minutes().count()), 2);
+    put(':');
+    digits(static_cast<unsigned>(time.seconds().count()), 2);
+    put('.');
+    digits(static_cast<unsigned>(time.subseconds().count()), 3);
+    put('Z');
+}
+
+// What is no plain byte is escaped as in JSON (RFC 8259 §7), control characters beyond ASCII included, so that a value
+// can neither end a line nor drive a terminal. Writes at most `limit` bytes.
+void Line::put_escaped(std::string_view text, bool quoted, std::size_t limit) noexcept {
+    limit = std::min({limit, room(), max_value_bytes});
+    if (limit < ellipsis.size()) {
+        truncated_ = truncated_ || !text.empty();
+        return;
+    }
+    auto const end = size_ + limit - ellipsis.size();
+    while (!text.empty()) {
+        std::size_t run = 0;
+        while (run < text.size() && is_plain(text[run])) ++run;
+        if (run > 0) {
+            auto const fits = std::min(run, end - size_);
+            put(text.substr(0, fits));
+            text.remove_prefix(fits);
+            if (fits < run) break;
+            continue;
+        }
+        auto const c = static_cast<unsigned char>(text.front());
+        std::array<char, 6> unit{'\\', 'u', '0', '0', 0, 0};
+        std::string_view written(unit.data(), 2);
+        std::size_t taken = 1;
+        auto const numbered = [&](unsigned value) {
+            constexpr std::string_view hex = "0123456789abcdef";
+            unit[4] = hex[value >> 4 & 0xF];
+            unit[5] = hex[value & 0xF];
+            written = {unit.data(), unit.size()};
+        };
+        if (c >= 0x80) {
+            taken = sequence_length(text);
+            if (taken == 2 && c == 0xC2 && static_cast<unsigned char>(text[1]) < 0xA0) {
+                numbered(static_cast<unsigned char>(text[1]));  // C1 controls
+            } else {
+                written = taken == 0 ? replacement : text.substr(0, taken);
+            }
+            taken = std::max<std::size_t>(taken, 1);
+        } else if (c == '"' || c == '\\') {
+            if (quoted) {
+                unit[1] = text.front();
+            } else {
+                written = text.substr(0, 1);
+            }
+        } else if (c == '\n') {
+            unit[1] = 'n';
+        } else if (c == '\t') {
+            unit[1] = 't';
+        } else if (c == '\r') {
+            unit[1] = 'r';
+        } else {
+            numbered(c);
+        }
+        if (written.size() > end - size_) break;
+        put(written);
+        text.remove_prefix(taken);
+    }
+    if (!text.empty()) put(ellipsis);
+}
+
+void Line::put_quoted(std::string_view text) noexcept {
+    put('"');
+    auto const left = room();
+    put_escaped(text, true, left > 0 ? left - 1 : 0);
+    put('"');
+}
+
+void Line::put_json_field(std::string_view name, std::string_view value) noexcept {
+    put(",\"");
+    put(name);
+    put("\":");
+    put_quoted(value);
+}
+
+void Line::put_number(LogField const& field) noexcept {
+    auto* const begin = buffer_.data() + size_;
+    auto* const end = begin + 32;  // room for the longest 64-bit number and for the shortest form of any double
+    auto const write = [&](auto value) {
+        if constexpr (std::is_same_v<decltype(value), bool>) {
+            put(value ? "true" : "false");
+        } else if constexpr (std::is_same_v<decltype(value), double>) {
+            if (std::isfinite(value)) {
+                size_ = static_cast<std::size_t>(std::to_chars(begin, end, value).ptr - buffer_.data());
+            } else {
+                put("null");
+            }
+        } else if constexpr (std::is_integral_v<decltype(value)>) {
+            size_ = static_cast<std::size_t>(std::to_chars(begin, end, value).ptr - buffer_.data());
+        }
+    };
+    std::visit(write, field.value);
+}
+
+std::string_view Line::build(LineStyle style, std::chrono::system_clock::time_point now, LogLevel level, LogKind kind,
+                             std::string_view event, std::string_view message,
+                             std::span<LogField const> fields) noexcept {
+    bool const json = style.format == LogFormat::json;
+    size_ = 0;
+    truncated_ = false;
+    event = event.substr(0, 64);
+    if (json) {
+        put("{\"time\":\"");
+        put_time(now);
+        put('"');
+        put_json_field("level", to_string(level));
+        put_json_field("kind", to_string(kind));
+        put_json_field("event", event);
+        if (!message.empty()) put_json_field("message", message);
+    } else {
+        put_time(now);
+        put(' ');
+        if (style.colour) put(colour_of(level));
+        put(padded(level));
+        if (style.colour) put("\x1b[0m");
+        put(' ');
+        put(to_string(kind));
+        put(' ');
+        put_escaped(event, false, room());
+        if (!message.empty()) {
+            put(": ");
+            put_escaped(message, false, room());
+        }
+    }
+    for (auto const& field : fields) {
+        auto const name = field.name.substr(0, 64);
+        if (room() < name.size() + field_bytes) {
+            truncated_ = true;
+            break;
+        }
+        auto const* text = std::get_if<std::string_view>(&field.value);
+        if (json) {
+            put(",\"");
+            put(name);
+            put("\":");
+            text ? put_quoted(*text) : put_number(field);
+        } else {
+            put(' ');
+            put(name);
+            put('=');
+            auto const bare = [](char c) { return is_plain(c) && c != ' ' && c != '='; };
+            if (!text) {
+                put_number(field);
+            } else if (!text->empty() && text->size() < field_bytes - 8 &&
+                       std::all_of(text->begin(), text->end(), bare)) {
+                put(*text);
+            } else {
+                put_quoted(*text);
+            }
+        }
+    }
+    if (truncated_) put(json ? truncated_mark : " truncated=true");
+    if (json) put('}');
+    put('\n');
+    return {buffer_.data(), size_};
+}
+
+}  // namespace ocgate::ops

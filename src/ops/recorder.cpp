@@ -1,0 +1,180 @@
+#include "recorder.hpp"
+
+#include <algorithm>
+#include <boost/asio/error.hpp>
+
+namespace ocgate::ops {
+namespace {
+
+constexpr std::chrono::seconds accept_line_every{1};
+/// What nginx has made customary for a client that left before its answer.
+constexpr unsigned client_left = 499;
+
+double milliseconds(rt::Duration duration) noexcept {
+    return static_cast<double>(std::chrono::duration_cast<std::chrono::microseconds>(duration).count()) / 1000.0;
+}
+
+/// `client request_head malformed`: the words of X-Ocgate-Error. Longest: 8 + 13 + 19 and two spaces.
+class FailureWords {
+public:
+    explicit FailureWords(Failure const& failure) noexcept {
+        append(to_string(failure.side));
+        append(" ");
+        append(to_string(failure.step));
+        append(" ");
+        append(to_string(reason_of(failure)));
+    }
+    [[nodiscard]] std::string_view text() const noexcept { return {text_.data(), size_}; }
+
+private:
+    void append(std::string_view word) noexcept {
+        word = word.substr(0, text_.size() - size_);
+        std::copy(word.begin(), word.end(), text_.begin() + static_cast<std::ptrdiff_t>(size_));
+        size_ += word.size();
+    }
+    std::array<char, 64> text_;
+    std::size_t size_ = 0;
+};
+
+template <std::size_t N>
+class Fields {
+public:
+    template <class Value>
+    void add(std::string_view name, Value value) noexcept {
+        fields_[size_++] = {name, value};
+    }
+    void add_if_any(std::string_view name, std::string_view value) noexcept {
+        if (!value.empty()) add(name, value);
+    }
+    [[nodiscard]] std::span<LogField const> span() const noexcept { return {fields_.data(), size_}; }
+
+private:
+    std::array<LogField, N> fields_{};
+    std::size_t size_ = 0;
+};
+
+}  // namespace
+
+std::string_view route_label(RouteTable const& routes, std::size_t route) noexcept {
+    if (routes.names.empty()) return "other";
+    return routes.names[route < routes.names.size() ? route : 0];
+}
+
+std::string_view reason_label(std::size_t reason) noexcept {
+    return reason == 0 ? "none" : to_string(static_cast<Reason>(reason));
+}
+
+std::string_view kind_label(proxy::StreamKind kind) noexcept {
+    return kind == proxy::StreamKind::websocket ? "websocket" : "event_stream";
+}
+
+std::uint16_t ShardRecorder::route_of(std::string_view method, std::string_view target) noexcept {
+    return routes_.route_of ? routes_.route_of(method, target) : std::uint16_t{0};
+}
+
+void ShardRecorder::connection_opened(Side side) noexcept {
+    auto& connections = counters_.connections[static_cast<std::size_t>(side)];
+    connections.open.add(1);
+    connections.total.add();
+}
+
+void ShardRecorder::connection_closed(Side side) noexcept {
+    counters_.connections[static_cast<std::size_t>(side)].open.add(-1);
+}
+
+void ShardRecorder::request_started() noexcept { counters_.in_flight.add(1); }
+
+void ShardRecorder::stream_opened(proxy::StreamKind kind) noexcept {
+    counters_.streams[static_cast<std::size_t>(kind)].open.add(1);
+}
+
+void ShardRecorder::stream_closed(proxy::StreamKind kind, Reason reason, rt::Duration lasted) noexcept {
+    auto& stream = counters_.streams[static_cast<std::size_t>(kind)];
+    stream.open.add(-1);
+    stream.closed[std::min(static_cast<std::size_t>(reason), reasons - 1)].add();
+    stream.duration.observe(stream_bounds, lasted);
+}
+
+void ShardRecorder::bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept {
+    auto& connections = counters_.connections[static_cast<std::size_t>(side)];
+    connections.received.add(received);
+    connections.sent.add(sent);
+}
+
+void ShardRecorder::count_error(Failure const& failure) noexcept {
+    auto const reason = std::min(static_cast<std::size_t>(reason_of(failure)), reasons - 1);
+    counters_.errors[static_cast<std::size_t>(failure.side)][static_cast<std::size_t>(failure.step)][reason].add();
+}
+
+void ShardRecorder::failed(Failure const& failure, std::string_view peer) noexcept {
+    auto const reason = reason_of(failure);
+    count_error(failure);
+    auto const level = failure.side == Side::client ? LogLevel::info : LogLevel::warn;
+    std::uint64_t untold = 0;
+    if (failure.step == Step::accept) {
+        // Out of descriptors or over the limit, every attempt fails: a line for each would be a flood of its own.
+        auto const now = clock_.now();
+        if (accept_told_ != rt::Instant::min() && now - accept_told_ < accept_line_every) {
+            ++accept_untold_;
+            return;
+        }
+        accept_told_ = now;
+        untold = std::exchange(accept_untold_, 0);
+    }
+    if (!log_.wants(level)) return;
+    Fields<5> fields;
+    fields.add("side", to_string(failure.side));
+    fields.add("step", to_string(failure.step));
+    fields.add("reason", to_string(reason));
+    fields.add_if_any("peer", peer);
+    if (untold > 0) fields.add("suppressed", untold);
+    log_.write(level, LogKind::app, "connection_failed", {}, fields.span());
+}
+
+void ShardRecorder::upstream_dialed(bool reused, bool ok) noexcept {
+    auto& counter = !ok ? counters_.dial_failed : reused ? counters_.reused : counters_.dialed;
+    counter.add();
+}
+
+void ShardRecorder::finished(proxy::ExchangeRecord const& record) noexcept {
+    auto const status = record.status == 0 ? client_left : record.status;
+    counters_.in_flight.add(-1);
+    counters_.request_bytes.add(record.request_bytes);
+    counters_.response_bytes.add(record.response_bytes);
+    if (auto* route = counters_.route(record.route < counters_.route_count ? record.route : 0)) {
+        if (auto* codes = ShardCounters::made(route->methods[method_index(record.method)])) codes->count(status);
+        if (!record.stream) route->duration.observe(request_bounds, record.duration);
+    }
+    if (!record.stream && record.first_byte > rt::Duration::zero()) {
+        counters_.first_byte.observe(request_bounds, record.first_byte);
+    }
+    if (record.failed) count_error(record.failure);
+    if (log_.wants_access()) write_access_line(record, status);
+}
+
+void ShardRecorder::write_access_line(proxy::ExchangeRecord const& record, unsigned status) noexcept {
+    auto const level = record.failed && status >= 500 ? LogLevel::warn : LogLevel::info;
+    if (!log_.wants(level)) return;
+    Fields<18> fields;
+    fields.add("request_id", record.request_id);
+    fields.add("method", record.method);
+    fields.add("path", record.path);
+    fields.add("status", std::uint64_t{status});
+    fields.add_if_any("user", record.user);
+    fields.add("client", record.client_address);
+    fields.add("route", route_label(routes_, record.route));
+    fields.add("duration_ms", milliseconds(record.duration));
+    if (record.first_byte > rt::Duration::zero()) fields.add("first_byte_ms", milliseconds(record.first_byte));
+    fields.add("request_bytes", record.request_bytes);
+    fields.add("response_bytes", record.response_bytes);
+    fields.add("upstream_reused", record.upstream_reused);
+    if (record.stream) fields.add("stream", kind_label(record.kind));
+    FailureWords const failure(record.failure);
+    if (record.failed) fields.add("failure", failure.text());
+    fields.add_if_any("user_agent", record.user_agent);
+    fields.add_if_any("cf_ray", record.cf_ray);
+    fields.add_if_any("traceparent", record.traceparent);
+    log_.write(level, LogKind::access, "request", {}, fields.span());
+}
+
+}  // namespace ocgate::ops

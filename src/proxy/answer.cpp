@@ -1,0 +1,156 @@
+#include "answer.hpp"
+
+#include <cstring>
+#include <string>
+
+namespace ocgate::proxy {
+namespace {
+
+std::string_view phrase(unsigned status) noexcept {
+    switch (status) {
+        case 400:
+            return "Bad Request";
+        case 401:
+            return "Unauthorized";
+        case 403:
+            return "Forbidden";
+        case 405:
+            return "Method Not Allowed";
+        case 408:
+            return "Request Timeout";
+        case 413:
+            return "Content Too Large";
+        case 414:
+            return "URI Too Long";
+        case 421:
+            return "Misdirected Request";
+        case 429:
+            return "Too Many Requests";
+        case 431:
+            return "Request Header Fields Too Large";
+        case 500:
+            return "Internal Server Error";
+        case 501:
+            return "Not Implemented";
+        case 502:
+            return "Bad Gateway";
+        case 503:
+            return "Service Unavailable";
+        case 504:
+            return "Gateway Timeout";
+        case 505:
+            return "HTTP Version Not Supported";
+        default:
+            return "Error";
+    }
+}
+
+/// Cuts off what does not fit; the sizes of `answer_bytes` and of what goes in are known, so nothing ever is.
+class Text {
+public:
+    explicit Text(std::span<char> out) noexcept : out_(out) {}
+    Text& operator<<(std::string_view text) noexcept {
+        auto const n = std::min(text.size(), out_.size() - used_);
+        std::memcpy(out_.data() + used_, text.data(), n);
+        used_ += n;
+        return *this;
+    }
+    Text& operator<<(std::uint64_t number) noexcept {
+        char digits[20];
+        std::size_t at = sizeof digits;
+        do {
+            digits[--at] = static_cast<char>('0' + number % 10);
+            number /= 10;
+        } while (number > 0);
+        return *this << std::string_view(digits + at, sizeof digits - at);
+    }
+    [[nodiscard]] std::size_t size() const noexcept { return used_; }
+
+private:
+    std::span<char> out_;
+    std::size_t used_ = 0;
+};
+
+}  // namespace
+
+std::string_view message_for(Failure const& failure) noexcept {
+    switch (reason_of(failure)) {
+        case Reason::malformed:
+            return failure.side == Side::client ? "The request is not well-formed HTTP/1.1."
+                                                : "opencode's answer is not well-formed HTTP/1.1.";
+        case Reason::unsupported_version:
+            return "Only HTTP/1.1 and HTTP/1.0 are spoken here.";
+        case Reason::unsupported_method:
+            return "This method is not served here.";
+        case Reason::unsupported_coding:
+            return "No transfer coding but chunked is understood here.";
+        case Reason::head_too_large:
+            return "The request line and header fields together are too large.";
+        case Reason::target_too_long:
+            return "The request target is too long.";
+        case Reason::body_too_large:
+            return "The request content is larger than this gateway passes on.";
+        case Reason::unauthorized:
+            return failure.side == Side::upstream ? "opencode does not accept the gateway's credentials."
+                                                  : "Credentials are needed: HTTP Basic authentication.";
+        case Reason::throttled:
+            return "Too many failed logins. Wait, then try again.";
+        case Reason::forbidden:
+            return "This request comes from another site.";
+        case Reason::misdirected:
+            return "This host name is not served here.";
+        case Reason::timed_out:
+            if (failure.side == Side::client) return "The request did not arrive in time.";
+            return failure.step == Step::dial ? "opencode cannot be reached." : "opencode did not answer in time.";
+        case Reason::cut_short:
+            return failure.side == Side::client ? "The request ended in the middle."
+                                                : "opencode ended the connection before its answer was complete.";
+        case Reason::refused:
+            return "opencode cannot be reached.";
+        case Reason::too_many:
+            return "This gateway is at its limit. Try again soon.";
+        case Reason::draining:
+            return "This gateway is shutting down.";
+        case Reason::bad_upgrade:
+            return "opencode's answer to the WebSocket handshake is not valid.";
+        default:
+            return "Something went wrong in the gateway.";
+    }
+}
+
+Written write_answer(std::span<char> out, Answer const& answer) noexcept {
+    auto const& failure = answer.refusal.failure;
+    auto const status = status_for(failure);
+    auto const reason = to_string(reason_of(failure));
+    auto const message = answer.refusal.message.empty() ? message_for(failure) : answer.refusal.message;
+
+    char content_store[512];
+    Text content{content_store};
+    content << R"({"error":{"code":")" << reason << R"(","message":")" << message << R"(","request_id":")"
+            << answer.request_id << "\"}}\n";
+
+    Text text(out);
+    text << "HTTP/1.1 " << status << " " << phrase(status)
+         << "\r\nContent-Type: application/json\r\nContent-Length: " << content.size()
+         << "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " << answer.request_id
+         << "\r\nX-Ocgate-Error: " << to_string(failure.side) << " " << to_string(failure.step) << " " << reason
+         << "\r\n";
+    if (answer.refusal.challenge) {
+        text << R"(WWW-Authenticate: Basic realm=")" << answer.realm << "\", charset=\"UTF-8\"\r\n";
+    }
+    if (status == 405) text << "Allow: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS\r\n";
+    if (answer.refusal.retry_after.count() > 0) {
+        text << "Retry-After: " << static_cast<std::uint64_t>(answer.refusal.retry_after.count()) << "\r\n";
+    }
+    if (answer.close) {
+        text << "Connection: close\r\n";
+    } else if (answer.keep_alive_1_0) {
+        text << "Connection: keep-alive\r\n";
+    }
+    text << "\r\n";
+    if (answer.head_only) return {text.size(), 0};
+    text << std::string_view(content_store, content.size());
+    return {text.size(), content.size()};
+}
+
+}  // namespace ocgate::proxy

@@ -1,0 +1,32 @@
+// The answers this gateway gives itself: JSON, never HTML (opencode's SDK takes HTML for a wrong server), never cached.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "ocgate/proxy/doors.hpp"
+
+namespace ocgate::proxy {
+
+struct Answer {
+    Refusal refusal;
+    std::string_view request_id;
+    std::string_view realm;
+    bool head_only = false;  ///< HEAD: the fields of the answer, without its content
+    bool close = true;
+    bool keep_alive_1_0 = false;
+};
+
+struct Written {
+    std::size_t bytes = 0;    ///< of the whole answer
+    std::size_t content = 0;  ///< of these; 0 for HEAD
+};
+
+/// Writes the whole answer into `out`, which holds at least `answer_bytes`.
+inline constexpr std::size_t answer_bytes = 2048;
+Written write_answer(std::span<char> out, Answer const& answer) noexcept;
+
+/// What a person should know about this failure; a literal.
+std::string_view message_for(Failure const& failure) noexcept;
+
+}  // namespace ocgate::proxy

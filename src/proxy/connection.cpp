@@ -1,0 +1,149 @@
+#include "connection.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include "answer.hpp"
+#include "exchange.hpp"
+
+namespace ocgate::proxy {
+
+Connection::Connection(ShardState& s, rt::PeerPtr c, std::string a)
+    : shard(s),
+      client(std::move(c)),
+      address(std::move(a)),
+      over_limit_(s.parts.connections.fetch_add(1, std::memory_order_relaxed) >= s.snapshot->limits.connections) {
+    shard.connections.push_back(*this);
+    shard.parts.recorder.connection_opened(Side::client);
+}
+
+Connection::~Connection() {
+    client->close();
+    shard.connections.erase(shard.connections.iterator_to(*this));
+    shard.parts.connections.fetch_sub(1, std::memory_order_relaxed);
+    shard.parts.recorder.bytes(Side::client, client->received(), client->sent());
+    shard.parts.recorder.connection_closed(Side::client);
+    shard.connection_ended();
+}
+
+rt::Task<void> Connection::run() {
+    for (bool first = true;; first = false) {
+        auto const linger_time = shard.snapshot->limits.linger;
+        if (client->text().empty()) {
+            phase = Phase::idle;
+            if (shard.draining) co_return;
+            auto const& limits = shard.snapshot->limits;
+            client->read_by(shard.now() + (first ? head_time(limits) : limits.keep_alive));
+            // The end of an idle connection, by whomever, is nobody's failure.
+            if (co_await client->fill()) co_return;
+        }
+        phase = Phase::exchange;
+        switch (co_await serve_request()) {
+            case Next::again:
+                break;
+            case Next::linger:
+                co_await linger(linger_time);
+                co_return;
+            case Next::close:
+                co_return;
+            case Next::reset:
+                client->reset();
+                co_return;
+        }
+    }
+}
+
+rt::Task<Next> Connection::serve_request() {
+    auto const snapshot = shard.snapshot;
+    auto desk = shard.lend_desk();
+    auto const head = co_await receive_request_head(*desk, snapshot->limits);
+    client->read_by(rt::never);
+    if (over_limit_ && (head || reason_of(head.error()) != Reason::cut_short)) {
+        co_return co_await refuse_head(*desk, Failure{Side::gateway, Step::accept, Reason::too_many}, *snapshot);
+    }
+    if (!head) co_return co_await refuse_head(*desk, head.error(), *snapshot);
+    Exchange exchange(*this, snapshot, std::move(desk));
+    std::exception_ptr escaped;
+    auto next = Next::close;
+    try {
+        next = co_await exchange.run();
+    } catch (...) {
+        escaped = std::current_exception();  // waiting is not possible in here
+    }
+    if (escaped) {
+        co_await exchange.abandon();
+        std::rethrow_exception(escaped);
+    }
+    co_return next;
+}
+
+// Who is turned away anyway does not hold one of the few places beyond the limit for long.
+rt::Duration Connection::head_time(Limits const& limits) const {
+    return over_limit_ ? std::min(limits.linger, limits.request_head) : limits.request_head;
+}
+
+rt::Task<Outcome<wire::Progress>> Connection::receive_request_head(Desk& desk, Limits const& limits) {
+    client->read_by(shard.now() + head_time(limits));
+    std::size_t seen = 0;
+    for (;;) {
+        auto const parsed = wire::parse_request_head(client->text(), limits.request, seen, desk.request);
+        if (!parsed) co_return Failure{Side::client, Step::request_head, parsed.error()};
+        if (*parsed == wire::Progress::complete) co_return wire::Progress::complete;
+        auto const why = co_await client->fill();
+        if (why == boost::asio::error::no_buffer_space) {
+            co_return Failure{Side::client, Step::request_head, Reason::head_too_large};
+        }
+        if (why) co_return Failure{Side::client, Step::request_head, why};
+    }
+}
+
+rt::Task<Next> Connection::refuse_head(Desk& desk, Failure failure, Snapshot const& snapshot) {
+    shard.parts.recorder.failed(failure, address);
+    auto const reason = reason_of(failure);
+    if (reason == Reason::cut_short || reason == Reason::gone || reason == Reason::internal) co_return Next::close;
+    auto const id = shard.new_request_id();
+    Answer answer;
+    answer.refusal.failure = failure;
+    answer.refusal.message = {};
+    if (reason == Reason::too_many) answer.refusal.retry_after = std::chrono::seconds(1);
+    answer.request_id = {id.data(), id.size()};
+    answer.realm = snapshot.realm;
+    auto const written = write_answer(desk.out, answer);
+    rt::Gather bytes{std::string_view(desk.out.data(), written.bytes)};
+    if (co_await client->write(bytes, snapshot.limits.linger)) co_return Next::close;
+    co_return Next::linger;
+}
+
+// Closing with unread bytes makes the kernel send RST, which can destroy the answer before the client has read it
+// (RFC 9112 §9.6). So we end our side and read what still comes, for a bounded time and volume.
+rt::Task<void> Connection::linger(rt::Duration time) {
+    phase = Phase::stream;
+    client->shutdown_send();
+    client->read_by(shard.now() + time);
+    std::size_t left = 1024 * 1024;
+    for (;;) {
+        auto const n = client->text().size();
+        if (n >= left) co_return;
+        left -= n;
+        client->consume(n);
+        if (co_await client->fill()) co_return;
+    }
+}
+
+void Connection::drain() {
+    if (phase == Phase::idle) {
+        client->interrupt(Reason::draining);
+    } else if (phase == Phase::stream && upstream) {
+        upstream->wake();  // the stream's story looks at `draining` and ends at a boundary
+    }
+}
+
+void Connection::insist() {
+    insisted = true;
+    // The story may end inside the first of these calls, and this connection with it.
+    auto const ours = client;
+    auto const theirs = upstream;
+    ours->interrupt(Reason::draining);
+    if (theirs) theirs->interrupt(Reason::draining);
+}
+
+}  // namespace ocgate::proxy

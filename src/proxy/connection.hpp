@@ -1,0 +1,47 @@
+// One client connection: requests one after another until somebody has had enough.
+#pragma once
+
+#include "shard_state.hpp"
+
+namespace ocgate::proxy {
+
+/// What becomes of the client's connection after an exchange.
+enum class Next : std::uint8_t {
+    again,   ///< the next request
+    linger,  ///< we answered and close; the client may still be sending
+    close,   ///< both sides know it is over
+    reset,   ///< the answer was cut: the client must see that
+};
+
+class Connection final : public Drainable {
+public:
+    Connection(ShardState& shard, rt::PeerPtr client, std::string address);
+    ~Connection();
+    Connection(Connection const&) = delete;
+    Connection& operator=(Connection const&) = delete;
+
+    rt::Task<void> run();
+
+    void drain() override;
+    void insist() override;
+
+    enum class Phase : std::uint8_t { idle, exchange, stream };
+
+    ShardState& shard;
+    rt::PeerPtr const client;
+    rt::PeerPtr upstream;  ///< of the exchange under way
+    std::string const address;
+    Phase phase = Phase::idle;
+    bool insisted = false;
+
+private:
+    rt::Task<Next> serve_request();
+    rt::Task<Outcome<wire::Progress>> receive_request_head(Desk& desk, Limits const& limits);
+    [[nodiscard]] rt::Duration head_time(Limits const& limits) const;
+    rt::Task<Next> refuse_head(Desk& desk, Failure failure, Snapshot const& snapshot);
+    rt::Task<void> linger(rt::Duration time);
+
+    bool const over_limit_;  ///< told so with the first answer, which is the last
+};
+
+}  // namespace ocgate::proxy

@@ -1,0 +1,79 @@
+// An answer that has an end: one window between the upstream and the client, nothing read while a write is pending.
+#include <boost/asio/error.hpp>
+
+#include "exchange.hpp"
+
+namespace ocgate::proxy {
+namespace error = boost::asio::error;
+
+rt::Task<Next> Exchange::relay_response() {
+    auto const& head = desk_->response;
+    auto& upstream = *connection_.upstream;
+    auto const idle = snapshot_->limits.idle_body;
+    bool const reusable = head.keep_alive;
+    BodyReader body(head.body);
+    bool const bare_to_the_end = client_1_0_ && (head.body.kind == wire::Framing::Kind::chunked ||
+                                                 head.body.kind == wire::Framing::Kind::until_close);
+    BodyWriter writer(!client_1_0_ && (head.body.kind == wire::Framing::Kind::chunked ||
+                                       head.body.kind == wire::Framing::Kind::until_close));
+    // A refused upgrade leaves bytes that the client meant for another protocol (RFC 9110 §7.8).
+    if (shard_.draining || !upload_complete_ || upgrade_ || bare_to_the_end) keep_client_ = false;
+
+    auto const size = write_head(!keep_client_);
+    if (!size) {
+        co_await stop_upload();
+        co_return co_await fail(size.error());
+    }
+    upstream.consume(head.bytes);
+    rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
+    answered_ = true;
+    Outcome<void> relayed{};
+    for (;;) {
+        auto const piece = body.take(upstream.buffered());
+        if (!piece) {
+            relayed = Failure{Side::upstream, Step::response_body, piece.error()};
+        } else {
+            writer.frame(bytes, piece->content, piece->complete);
+            if (watched_) collect(piece->content, piece->complete);
+        }
+        // The head leaves even when what follows it turned out to be broken.
+        auto why = client_->write_now(bytes);
+        if (!why && !bytes.empty()) why = co_await client_->write(std::exchange(bytes, {}), idle);
+        if (why && relayed) relayed = failure_of(*client_, Side::client, Step::response_body, why);
+        if (!relayed) break;
+        upstream.consume(piece->consumed);
+        if (piece->complete) break;
+        upstream.read_by(shard_.now() + idle);
+        auto const filled = co_await upstream.fill();
+        if (filled == error::eof && body.ends_with_connection()) {
+            if (watched_) collect({}, true);
+            writer.frame(bytes, {}, true);
+            why = co_await client_->write(bytes, idle);
+            if (why) relayed = failure_of(*client_, Side::client, Step::response_body, why);
+            break;
+        }
+        if (filled) {
+            relayed = failure_of(upstream, Side::upstream, Step::response_body, filled);
+            break;
+        }
+    }
+    record_.response_bytes = body.content_bytes();
+    bool const upload_was_complete = upload_complete_;
+    co_await stop_upload();
+    if (!relayed) {
+        record_.failed = true;
+        record_.failure = upload_failure_.value_or(relayed.error());
+        drop_upstream();
+        // With a length or chunks the missing end shows; a bare body needs the connection broken off to look cut.
+        co_return bare_to_the_end ? Next::reset : Next::close;
+    }
+    if (reusable && upload_was_complete && !body.ends_with_connection()) {
+        return_upstream();
+    } else {
+        drop_upstream();
+    }
+    if (keep_client_) co_return Next::again;
+    co_return Next::linger;
+}
+
+}  // namespace ocgate::proxy

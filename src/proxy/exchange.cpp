@@ -1,0 +1,416 @@
+// The story of one request, top to bottom: admitted or refused, an upstream connection borrowed, the request written
+// anew, the answer received and delivered. What happens beside it (the rest of an upload) and after it (streams) has
+// files of its own.
+#include "exchange.hpp"
+
+#include <boost/asio/error.hpp>
+
+#include "answer.hpp"
+
+namespace ocgate::proxy {
+namespace {
+
+constexpr unsigned max_interim_answers = 16;
+
+/// A request id from a trusted proxy is kept when it cannot be mistaken for anything else in logs and fields.
+bool is_sane_id(std::string_view id) noexcept {
+    return !id.empty() && id.size() <= 64 && id.find_first_of("\"\\,;()<>@{}[]/?=:%&$") == std::string_view::npos &&
+           wire::is_token(id);
+}
+
+}  // namespace
+
+Exchange::Exchange(Connection& connection, std::shared_ptr<Snapshot const> snapshot, ShardState::DeskPtr desk)
+    : connection_(connection),
+      shard_(connection.shard),
+      snapshot_(std::move(snapshot)),
+      desk_(std::move(desk)),
+      client_(connection.client),
+      own_id_(shard_.new_request_id()),
+      request_id_(own_id_.data(), own_id_.size()),
+      started_(shard_.now()),
+      uploads_(shard_.parts.executor, shard_.parts.escaped) {
+    auto const& head = desk_->request;
+    keep_client_ = head.keep_alive;
+    client_1_0_ = head.minor == 0;
+    upgrade_ = head.upgrade;
+    websocket_ = head.websocket;
+    record_.method = head.method;
+    record_.path = head.path();
+    record_.user_agent = head.fields.find("User-Agent").value_or("");
+    record_.cf_ray = head.fields.find("CF-Ray").value_or("");
+    record_.traceparent = head.fields.find("traceparent").value_or("");
+    record_.route = shard_.parts.recorder.route_of(head.method, head.target);
+    shard_.parts.recorder.request_started();
+}
+
+Exchange::~Exchange() {
+    drop_upstream();
+    client_->stop_listening();
+    record_.request_id = request_id_;
+    record_.user = decision_.user;
+    record_.client_address = decision_.client_address.empty() ? std::string_view(connection_.address)
+                                                              : std::string_view(decision_.client_address);
+    record_.duration = shard_.now() - started_;
+    record_.upstream_reused = reused_;
+    if (request_body_) record_.request_bytes += request_body_->content_bytes();
+    shard_.parts.recorder.finished(record_);
+    // Only now: the record's views may point into these bytes.
+    if (!head_consumed_) client_->consume(desk_->request.bytes);
+}
+
+rt::Task<Next> Exchange::run() {
+    auto const& head = desk_->request;
+    if (auto const id = head.fields.find("X-Request-Id");
+        id && is_sane_id(*id) && snapshot_->gatekeeper->trusts(connection_.address)) {
+        request_id_ = *id;
+    }
+    Visit const visit{head, connection_.address, request_id_, record_.route};
+    decision_ = snapshot_->gatekeeper->consider(visit);
+    if (decision_.kind == Decision::Kind::undecided) {
+        client_->listen([] {});  // so that it is known afterwards whether anybody is still there
+        decision_ = co_await snapshot_->gatekeeper->verify(visit);
+        if (client_->ended()) co_return co_await fail(client_gone(Step::admission));
+        if (connection_.insisted) co_return co_await fail(Failure{Side::gateway, Step::admission, Reason::draining});
+    }
+    if (decision_.kind != Decision::Kind::admitted) co_return co_await refuse(decision_.refusal);
+
+    auto const limit = snapshot_->limits.body_bytes;
+    if (limit > 0 && head.body.kind == wire::Framing::Kind::length && head.body.length > limit) {
+        co_return co_await fail(Failure{Side::client, Step::request_body, Reason::body_too_large});
+    }
+    request_body_.emplace(head.body, limit);
+    upload_complete_ = head.body.empty();
+    continued_ = !head.expects_continue;
+    if (snapshot_->gatekeeper->watches(visit)) {
+        watched_.emplace();
+        watched_target_ = head.target;
+    }
+    co_return co_await carry();
+}
+
+// An exception is on its way out: whatever runs beside the story refers to it and has to end first.
+rt::Task<void> Exchange::abandon() {
+    auto const client = client_;
+    auto const upstream = connection_.upstream;
+    tunnel_over_ = true;
+    client->interrupt(Reason::internal);
+    if (upstream) upstream->interrupt(Reason::internal);
+    co_await uploads_.join();
+    Failure const failure{Side::gateway, answered_ ? Step::response_body : Step::response_head, Reason::internal};
+    record_.failed = true;
+    record_.failure = failure;
+    if (stream_open_) stream_over(record_.kind, failure);
+}
+
+rt::Task<Next> Exchange::carry() {
+    Outcome<void> answered{};
+    watch_client();
+    for (bool fresh = false;; fresh = true) {
+        answered = co_await borrow_upstream(fresh);
+        if (answered && connection_.insisted) answered = Failure{Side::gateway, Step::dial, Reason::draining};
+        if (client_->ended()) answered = client_gone(Step::dial);
+        if (answered) answered = co_await send_request();
+        if (answered) answered = co_await receive_answer();
+        if (answered || fresh || !may_retry(answered.error())) break;
+        drop_upstream();
+    }
+    if (answered) co_return co_await deliver();
+
+    co_await stop_upload();
+    // The client's own failure explains the upstream's, not the other way round.
+    auto const failure = upload_failure_.value_or(answered.error());
+    drop_upstream();
+    co_return co_await fail(failure);
+}
+
+// ---- the upstream connection
+
+rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
+    auto& recorder = shard_.parts.recorder;
+    if (!fresh) {
+        if (auto idle = shard_.upstreams.take()) {
+            reused_ = true;
+            recorder.upstream_dialed(true, true);
+            connection_.upstream = std::move(idle);
+            co_return Outcome<void>{};
+        }
+    }
+    reused_ = false;
+    auto dialed = co_await snapshot_->dialer->dial(shard_.resources, shard_.now() + snapshot_->limits.dial);
+    recorder.upstream_dialed(false, dialed.has_value());
+    if (!dialed) co_return Failure{Side::upstream, Step::dial, dialed.error()};
+    recorder.connection_opened(Side::upstream);
+    connection_.upstream = std::move(*dialed);
+    co_return Outcome<void>{};
+}
+
+void Exchange::drop_upstream() {
+    if (!connection_.upstream) return;
+    auto const upstream = std::move(connection_.upstream);
+    connection_.upstream = nullptr;
+    shard_.parts.recorder.bytes(Side::upstream, upstream->received(), upstream->sent());
+    upstream->close();
+    shard_.parts.recorder.connection_closed(Side::upstream);
+}
+
+void Exchange::return_upstream() {
+    if (shard_.draining || connection_.upstream->ended() || connection_.upstream->interrupted() ||
+        !connection_.upstream->text().empty() || shard_.snapshot->dialer != snapshot_->dialer) {
+        drop_upstream();
+        return;
+    }
+    auto upstream = std::move(connection_.upstream);
+    connection_.upstream = nullptr;
+    upstream->read_by(rt::never);
+    shard_.parts.recorder.bytes(Side::upstream, upstream->take_received(), upstream->take_sent());
+    shard_.upstreams.give(std::move(upstream), snapshot_->limits.idle_upstreams, snapshot_->limits.idle_upstream);
+}
+
+// RFC 9110 §9.2.2: only what may be repeated, only when the upstream can have done nothing but close an idle
+// connection, and only while nothing of the content has been taken.
+bool Exchange::may_retry(Failure const& failure) const {
+    return reused_ && !head_consumed_ && failure.side == Side::upstream && reason_of(failure) == Reason::cut_short &&
+           desk_->request.is_idempotent() && desk_->request.body.empty() && connection_.upstream->received() == 0 &&
+           !client_->ended() && !answered_;
+}
+
+// ---- the request
+
+rt::Task<Outcome<void>> Exchange::send_request() {
+    auto const& head = desk_->request;
+    wire::RequestRewrite rewrite;
+    rewrite.peer = connection_.address;
+    rewrite.peer_trusted = decision_.peer_trusted;
+    rewrite.request_id = request_id_;
+    if (decision_.vouched) rewrite.authorization = snapshot_->authorization.reveal();
+    credential_sent_ = !rewrite.authorization.empty();
+    rewrite.hidden_parameter = snapshot_->hidden_parameter;
+    rewrite.default_host = snapshot_->upstream_host;
+    auto const size = wire::write_request_head(desk_->out, head, rewrite);
+    if (!size || *size > upstream_head_bytes) {
+        return_upstream();  // nothing was sent on it
+        co_return Failure{Side::client, Step::request_head, Reason::head_too_large};
+    }
+
+    rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
+    BodyWriter writer(head.body.kind == wire::Framing::Kind::chunked);
+    BodyReader::Piece first;
+    if (!upload_complete_) {
+        // What came along with the head leaves along with it.
+        auto const taken = request_body_->take(client_->buffered().subspan(head.bytes));
+        if (!taken) co_return Failure{Side::client, Step::request_body, taken.error()};
+        first = *taken;
+        writer.frame(bytes, first.content, first.complete);
+    }
+    auto& upstream = *connection_.upstream;
+    auto why = upstream.write_now(bytes);
+    if (!why && !bytes.empty()) why = co_await upstream.write(bytes, snapshot_->limits.idle_body);
+    if (why) co_return failure_of(upstream, Side::upstream, Step::request_body, why);
+
+    if (upload_complete_ || first.complete) {
+        upload_complete_ = true;
+        if (first.consumed > 0) {
+            keep_record();
+            client_->consume(head.bytes + first.consumed);
+            head_consumed_ = true;
+        }
+        watch_client();
+    } else {
+        keep_record();
+        client_->consume(head.bytes + first.consumed);
+        head_consumed_ = true;
+        uploads_.spawn(upload());
+    }
+    co_return Outcome<void>{};
+}
+
+// While the upstream thinks, the client may leave. FIN counts: nobody half-closes here, and opencode itself takes it
+// for leaving. What is still being written to it is pointless, too.
+void Exchange::watch_client() {
+    client_->listen([this] {
+        // The story may end inside one of these calls, and this exchange with it.
+        auto const client = client_;
+        auto const upstream = connection_.upstream;
+        client->interrupt(Reason::gone);
+        if (upstream) upstream->interrupt(Reason::gone);
+    });
+}
+
+// ---- the answer's head
+
+rt::Task<Outcome<void>> Exchange::receive_answer() {
+    auto& upstream = *connection_.upstream;
+    auto const& limits = snapshot_->limits;
+    std::size_t seen = 0;
+    unsigned interim = 0;
+    head_by_ = rt::never;
+    if (upload_complete_) start_first_byte_clock();
+    for (;;) {
+        auto& head = desk_->response;
+        auto const parsed = wire::parse_response_head(upstream.text(), limits.response, seen, record_.method, head);
+        if (!parsed) co_return Failure{Side::upstream, Step::response_head, parsed.error()};
+        if (*parsed == wire::Progress::need_more) {
+            if (!upstream.text().empty() && head_by_ == rt::never) {
+                head_by_ = shard_.now() + limits.idle_body;  // what has begun does not take forever
+                upstream.read_by(std::min(first_byte_by_, head_by_));
+            }
+            auto const why = co_await upstream.fill();
+            if (why == boost::asio::error::no_buffer_space) {
+                co_return Failure{Side::upstream, Step::response_head, Reason::head_too_large};
+            }
+            if (why) co_return failure_of(upstream, Side::upstream, Step::response_head, why);
+            continue;
+        }
+        if (head.status == 101) {
+            if (!websocket_ || !head.websocket) {
+                co_return Failure{Side::upstream, Step::response_head, Reason::bad_upgrade};
+            }
+            break;
+        }
+        if (head.status >= 200) break;
+        if (++interim > max_interim_answers) {
+            co_return Failure{Side::upstream, Step::response_head, Reason::malformed};
+        }
+        if (head.status == 100) continued_ = true;
+        if (!client_1_0_) {
+            auto const size = write_head(false);
+            if (!size) co_return size.error();
+            rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
+            auto const why = co_await client_->write(bytes, limits.idle_body);
+            if (why) co_return failure_of(*client_, Side::client, Step::response_head, why);
+        }
+        upstream.consume(head.bytes);
+        seen = 0;
+        head_by_ = rt::never;
+        upstream.read_by(first_byte_by_);
+        if (continued_ && !upload_complete_) client_->wake();  // the upload's clock starts now
+    }
+    upstream.read_by(rt::never);
+    record_.first_byte = shard_.now() - started_;
+    co_return Outcome<void>{};
+}
+
+void Exchange::start_first_byte_clock() {
+    auto const limit = snapshot_->limits.first_byte;
+    if (limit.count() == 0) return;
+    first_byte_by_ = shard_.now() + limit;
+    connection_.upstream->read_by(std::min(first_byte_by_, head_by_));
+}
+
+rt::Task<Next> Exchange::deliver() {
+    auto const& head = desk_->response;
+    record_.status = head.status;
+    if (head.status == 401 && credential_sent_) {
+        // It is the gateway's credential that was turned down. A browser that saw the 401 would forget its own.
+        co_await stop_upload();
+        drop_upstream();
+        co_return co_await fail(Failure{Side::upstream, Step::response_head, Reason::unauthorized});
+    }
+    if (head.status == 101) co_return co_await tunnel();
+    if (head.event_stream && !head.body.empty()) co_return co_await relay_event_stream();
+    co_return co_await relay_response();
+}
+
+Outcome<std::size_t> Exchange::write_head(bool close) {
+    wire::ResponseRewrite rewrite;
+    rewrite.request_id = request_id_;
+    rewrite.client_1_0 = client_1_0_;
+    rewrite.close = close;
+    rewrite.keep_alive_1_0 = client_1_0_ && !close;
+    auto const size = wire::write_response_head(desk_->out, desk_->response, rewrite);
+    if (!size) return Failure{Side::upstream, Step::response_head, size.error()};
+    return *size;
+}
+
+// ---- our own answers
+
+rt::Task<Next> Exchange::refuse(Refusal refusal) {
+    auto const& head = desk_->request;
+    Answer answer;
+    answer.refusal = refusal;
+    answer.request_id = request_id_;
+    answer.realm = snapshot_->realm;
+    record_.failed = true;
+    record_.failure = refusal.failure;
+    record_.status = status_for(refusal.failure);
+    // Without content under way the connection is in order and may be kept.
+    // After a malformed request nobody knows for sure where the next one begins.
+    bool const in_doubt = refusal.failure.side == Side::client && reason_of(refusal.failure) == Reason::malformed;
+    bool const in_order =
+        !in_doubt && !head_consumed_ && head.body.empty() && !head.upgrade && keep_client_ && !shard_.draining;
+    answer.close = !in_order;
+    answer.head_only = record_.method == "HEAD";
+    answer.keep_alive_1_0 = client_1_0_ && in_order;
+    auto const written = write_answer(desk_->out, answer);
+    rt::Gather bytes{std::string_view(desk_->out.data(), written.bytes)};
+    auto const why = co_await client_->write(bytes, snapshot_->limits.idle_body);
+    record_.response_bytes = written.content;
+    if (why) co_return Next::close;
+    co_return in_order ? Next::again : Next::linger;
+}
+
+rt::Task<Next> Exchange::fail(Failure failure) {
+    auto const reason = reason_of(failure);
+    if (answered_ || reason == Reason::gone || client_->ended() == boost::asio::error::connection_reset) {
+        record_.failed = true;
+        record_.failure = failure;
+        co_return Next::close;
+    }
+    Refusal refusal{failure, {}};
+    if (status_for(failure) == 503) refusal.retry_after = std::chrono::seconds(1);
+    co_return co_await refuse(refusal);
+}
+
+// What a peer's error means: interrupted ones say why themselves.
+Failure Exchange::failure_of(rt::Peer const& peer, Side side, Step step, error_code why) const {
+    if (peer.interrupted() && why == peer.interrupted()) {
+        if (why == Reason::gone) return {Side::client, step, Reason::gone};
+        return {Side::gateway, step, why};
+    }
+    if (side == Side::client && why != Reason::timed_out &&
+        why.category() != make_error_code(Reason::gone).category()) {
+        return {Side::client, step, Reason::gone};
+    }
+    return {side, step, why};
+}
+
+// ---- the record
+
+void Exchange::keep_record() {
+    if (!kept_.empty()) return;
+    std::string_view* const views[] = {&record_.method, &record_.path,        &record_.user_agent,
+                                       &record_.cf_ray, &record_.traceparent, &request_id_};
+    std::size_t total = 1;
+    for (auto const* view : views) total += view->size();
+    kept_.reserve(total);
+    kept_.push_back(' ');
+    for (auto* view : views) {
+        auto const at = kept_.size();
+        kept_.append(*view);
+        *view = std::string_view(kept_).substr(at, view->size());
+    }
+}
+
+rt::Task<void> Exchange::clear_desk() {
+    keep_record();
+    if (!head_consumed_) client_->consume(desk_->request.bytes);
+    head_consumed_ = true;
+    desk_.reset();
+    co_await client_->settle();
+}
+
+void Exchange::collect(std::string_view content, bool complete) {
+    if (!watched_) return;
+    if (watched_->size() + content.size() > Gatekeeper::watched_bytes) {
+        watched_.reset();
+        return;
+    }
+    watched_->append(content);
+    if (complete) {
+        snapshot_->gatekeeper->saw_answer(watched_target_, record_.status, *watched_);
+        watched_.reset();
+    }
+}
+
+}  // namespace ocgate::proxy

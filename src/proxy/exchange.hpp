@@ -1,0 +1,102 @@
+// One request and its answer. Private to proxy.
+#pragma once
+
+#include <optional>
+
+#include "body.hpp"
+#include "connection.hpp"
+#include "ocgate/wire/boundary.hpp"
+#include "ocgate/wire/rewrite.hpp"
+
+namespace ocgate::proxy {
+
+class Exchange {
+public:
+    Exchange(Connection& connection, std::shared_ptr<Snapshot const> snapshot, ShardState::DeskPtr desk);
+    ~Exchange();
+    Exchange(Exchange const&) = delete;
+    Exchange& operator=(Exchange const&) = delete;
+
+    rt::Task<Next> run();
+    /// After `run` has thrown, before the exchange goes: ends what still runs beside it.
+    rt::Task<void> abandon();
+
+private:
+    // exchange.cpp: the story
+    rt::Task<Next> refuse(Refusal refusal);
+    rt::Task<Next> fail(Failure failure);
+    rt::Task<Outcome<void>> borrow_upstream(bool fresh);
+    rt::Task<Outcome<void>> send_request();
+    rt::Task<Outcome<void>> receive_answer();
+    [[nodiscard]] Failure client_gone(Step step) const { return {Side::client, step, Reason::gone}; }
+    void start_first_byte_clock();
+    rt::Task<Next> carry();
+    rt::Task<Next> deliver();
+    bool may_retry(Failure const& failure) const;
+    void watch_client();
+    void return_upstream();
+    void drop_upstream();
+    rt::Task<void> stop_upload();
+    Failure failure_of(rt::Peer const& peer, Side side, Step step, error_code why) const;
+
+    // upload.cpp: the rest of the request's content, beside the answer
+    rt::Task<void> upload();
+    rt::Task<Outcome<void>> upload_content();
+
+    // download.cpp: an answer with an end
+    rt::Task<Next> relay_response();
+    rt::Task<Next> finish_response(Outcome<void> relayed);
+
+    // event_stream.cpp: an answer without one
+    rt::Task<Next> relay_event_stream();
+    rt::Task<Outcome<void>> relay_events(BodyReader& body, bool chunked, bool fillable, bool coded);
+
+    // tunnel.cpp: a WebSocket
+    rt::Task<Next> tunnel();
+    rt::Task<void> inbound();
+    void end_inbound();
+    rt::Task<Outcome<void>> pump_to_upstream();
+    rt::Task<Outcome<void>> pump_to_client(wire::FrameBoundary& frames);
+
+    /// Copies what the record says of the request and returns the desk and the request's bytes: a stream begins.
+    rt::Task<void> clear_desk();
+    void keep_record();
+    Outcome<std::size_t> write_head(bool close);
+    void collect(std::string_view content, bool complete);
+    void stream_over(StreamKind kind, Outcome<void> const& outcome);
+
+    Connection& connection_;
+    ShardState& shard_;
+    std::shared_ptr<Snapshot const> const snapshot_;
+    ShardState::DeskPtr desk_;
+    rt::PeerPtr const client_;
+    std::array<char, 16> own_id_;
+    std::string_view request_id_;
+    rt::Instant const started_;
+    Decision decision_;
+    ExchangeRecord record_;
+    std::string kept_;                    ///< what the record's views point to, once the desk is gone
+    std::optional<std::string> watched_;  ///< the answer's content so far, for Gatekeeper::saw_answer
+    std::string watched_target_;
+    rt::TaskGroup uploads_;
+    std::optional<BodyReader> request_body_;
+    std::optional<Failure> upload_failure_;
+    bool upload_complete_ = true;
+    bool continued_ = true;  ///< the client has no reason to wait before it sends its content
+    bool reused_ = false;
+    bool answered_ = false;  ///< bytes of a final answer may have reached the client
+    bool keep_client_ = true;
+    bool client_1_0_ = false;
+    bool upgrade_ = false;    ///< the client asked for another protocol
+    bool websocket_ = false;  ///< and did it well
+    bool head_consumed_ = false;
+    bool credential_sent_ = false;  ///< the upstream's own, with this request
+    bool stream_open_ = false;      ///< told to the recorder, its end is not
+    bool stopping_upload_ = false;
+    rt::Instant first_byte_by_ = rt::never;
+    rt::Instant head_by_ = rt::never;  ///< the end of an answer's head that has begun
+    bool tunnel_over_ = false;         ///< the upstream's direction has ended
+    rt::Instant tunnel_active_{};      ///< the last byte of either direction
+};
+
+}  // namespace ocgate::proxy

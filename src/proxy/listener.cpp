@@ -1,0 +1,184 @@
+#include "listener.hpp"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <cerrno>
+#include <cstring>
+
+namespace ocgate::proxy {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr int batch = 64;  ///< accepted in one turn, so that the connections already there get theirs
+constexpr int backlog = 1024;
+constexpr std::chrono::milliseconds rest_time{100};
+constexpr std::size_t extra_connections = 64;  ///< beyond the limit, still told 503; further ones are just closed
+
+std::string address_of(sockaddr_storage const& from) {
+    char text[INET6_ADDRSTRLEN] = "";
+    if (from.ss_family == AF_INET) {
+        sockaddr_in v4;
+        std::memcpy(&v4, &from, sizeof v4);
+        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+    } else if (from.ss_family == AF_INET6) {
+        sockaddr_in6 v6;
+        std::memcpy(&v6, &from, sizeof v6);
+        if (IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr)) {
+            ::inet_ntop(AF_INET, &v6.sin6_addr.s6_addr[12], text, sizeof text);
+        } else {
+            ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+        }
+    } else {
+        return "unix";
+    }
+    return text;
+}
+
+error_code last_error() noexcept { return {errno, boost::system::system_category()}; }
+
+bool turn_on(int socket, int level, int option, int value) noexcept {
+    return ::setsockopt(socket, level, option, &value, sizeof value) == 0;
+}
+
+/// Whether something answers at this path; a file nobody listens on may be replaced.
+bool is_live(sockaddr_un const& name) noexcept {
+    int const probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) return true;
+    sockaddr const* generic = reinterpret_cast<sockaddr const*>(&name);
+    bool const live = ::connect(probe, generic, sizeof name) == 0 || errno != ECONNREFUSED;
+    ::close(probe);
+    return live;
+}
+
+}  // namespace
+
+Listener::Listener(ShardState& shard, int socket, Adopt adopt)
+    : shard_(shard),
+      socket_(shard.parts.executor, socket),
+      adopt_(std::move(adopt)),
+      rest_(
+          shard.deadlines, [](void* self) { static_cast<Listener*>(self)->rested_.notify(); }, this) {}
+
+rt::Task<void> Listener::run() {
+    while (!stopped_) {
+        auto [why] = co_await socket_.async_wait(decltype(socket_)::wait_read, rt::nothrow);
+        if (why || stopped_) co_return;
+        if (!accept_batch()) {
+            // Out of descriptors or memory: trying again at once would only burn the processor.
+            rest_.set(shard_.now() + rest_time);
+            co_await rested_.wait();
+        }
+    }
+}
+
+bool Listener::accept_batch() {
+    for (int i = 0; i < batch && !stopped_; ++i) {
+        sockaddr_storage from{};
+        socklen_t size = sizeof from;
+        auto* name = reinterpret_cast<sockaddr*>(&from);
+        int const fd = ::accept4(socket_.native_handle(), name, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd < 0) {
+            if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
+            if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
+            shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, last_error()}, "");
+            return false;
+        }
+        if (!take_in(fd, from)) return false;
+    }
+    return true;
+}
+
+// Whatever goes wrong for one connection ends that one alone, and its descriptor does not stay behind.
+bool Listener::take_in(int fd, sockaddr_storage const& from) noexcept {
+    bool ours = true;  // until a socket object owns it
+    try {
+        auto const limit = shard_.snapshot->limits.connections;
+        if (shard_.parts.connections.load(std::memory_order_relaxed) >= limit + extra_connections) {
+            shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, address_of(from));
+            ::close(fd);
+            return true;
+        }
+        error_code why;
+        rt::Socket socket(shard_.parts.executor);
+        auto const family = static_cast<int>(from.ss_family);
+        socket.assign(asio::generic::stream_protocol(family == AF_UNSPEC ? AF_UNIX : family, 0), fd, why);
+        if (!why) {
+            ours = false;
+            adopt_(rt::PeerPtr(new rt::Peer(shard_.resources, std::move(socket))), address_of(from));
+            return true;
+        }
+    } catch (...) {  // out of memory: told like any other bound that is reached
+    }
+    if (ours) ::close(fd);
+    shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, "");
+    return false;
+}
+
+void Listener::stop() noexcept {
+    if (stopped_) return;
+    stopped_ = true;
+    error_code ignored;
+    socket_.close(ignored);
+    if (rested_.waiting()) rested_.notify();
+}
+
+boost::system::result<int, error_code> open_listener(rt::Address const& address, bool shared, rt::Address& bound) {
+    bound = address;
+    if (address.is_unix()) {
+        sockaddr_un name{};
+        name.sun_family = AF_UNIX;
+        if (address.unix_path.size() >= sizeof name.sun_path)
+            return error_code(ENAMETOOLONG, boost::system::system_category());
+        std::memcpy(name.sun_path, address.unix_path.c_str(), address.unix_path.size());
+        struct stat there {};
+        if (::lstat(address.unix_path.c_str(), &there) == 0 && S_ISSOCK(there.st_mode) && !is_live(name)) {
+            ::unlink(address.unix_path.c_str());
+        }
+        int const fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (fd < 0) return last_error();
+        auto const* generic = reinterpret_cast<sockaddr const*>(&name);
+        if (::bind(fd, generic, sizeof name) != 0 || ::listen(fd, backlog) != 0) {
+            auto const why = last_error();
+            ::close(fd);
+            return why;
+        }
+        return fd;
+    }
+    error_code why;
+    auto const ip = asio::ip::make_address(address.host == "localhost" ? "127.0.0.1" : address.host, why);
+    if (why) return why;
+    asio::ip::tcp::endpoint const endpoint(ip, address.port);
+    int const fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return last_error();
+    // Accepted sockets inherit these. A phone that vanished without a word is found out within a minute while nothing
+    // is on its way to it. With data in flight it is found by `stall_timeout` (event streams), by `idle_body`
+    // (answers) or by TCP's own limit of retransmissions (tunnels). No TCP_USER_TIMEOUT: Linux applies it to the
+    // probes of a closed window too, and a client that merely does not read would be taken for a dead one.
+    bool const set = turn_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
+                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
+                     turn_on(fd, IPPROTO_TCP, TCP_NODELAY, 1) && turn_on(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
+                     turn_on(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30) && turn_on(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10) &&
+                     turn_on(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+    auto const* name = static_cast<sockaddr const*>(endpoint.data());
+    if (!set || ::bind(fd, name, static_cast<socklen_t>(endpoint.size())) != 0 || ::listen(fd, backlog) != 0) {
+        why = last_error();
+        ::close(fd);
+        return why;
+    }
+    asio::ip::tcp::endpoint actual(ip, 0);
+    auto size = static_cast<socklen_t>(actual.capacity());
+    if (::getsockname(fd, static_cast<sockaddr*>(actual.data()), &size) == 0) bound.port = actual.port();
+    return fd;
+}
+
+}  // namespace ocgate::proxy

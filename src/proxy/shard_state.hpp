@@ -1,0 +1,64 @@
+// What the connections of one shard share. Private to proxy.
+#pragma once
+
+#include <boost/intrusive/list.hpp>
+
+#include "ocgate/proxy/shard.hpp"
+#include "ocgate/rt/task_group.hpp"
+#include "upstreams.hpp"
+
+namespace ocgate::proxy {
+
+/// A connection as its shard sees it.
+class Drainable : public boost::intrusive::list_base_hook<> {
+public:
+    virtual void drain() = 0;
+    virtual void insist() = 0;
+
+protected:
+    ~Drainable() = default;
+};
+
+/// What is needed while heads are read and written, and not while a stream flows: lent for that long.
+struct Desk {
+    wire::RequestHead request;
+    wire::ResponseHead response;
+    std::array<char, 20 * 1024> out;  ///< a head of at most 16 KiB and what this gateway adds to it
+};
+
+using Connections = boost::intrusive::list<Drainable>;
+
+struct ShardState {
+    ShardState(ShardParts p, std::shared_ptr<Snapshot const> s);
+    ~ShardState();
+    ShardState(ShardState const&) = delete;
+    ShardState& operator=(ShardState const&) = delete;
+
+    struct DeskReturn {
+        ShardState* home;
+        void operator()(Desk* desk) const noexcept;
+    };
+    using DeskPtr = std::unique_ptr<Desk, DeskReturn>;
+    DeskPtr lend_desk();
+    static constexpr std::size_t kept_desks = 16;
+
+    /// 16 hexadecimal digits, unique among the requests of all shards and runs for all practical purposes.
+    [[nodiscard]] std::array<char, 16> new_request_id() noexcept;
+    [[nodiscard]] rt::Instant now() const noexcept { return deadlines.now(); }
+    void connection_ended();
+
+    ShardParts parts;
+    std::shared_ptr<Snapshot const> snapshot;
+    rt::Deadlines deadlines;
+    rt::WindowPool windows;
+    rt::PeerResources resources;
+    Upstreams upstreams;
+    std::vector<std::unique_ptr<Desk>> desks;  ///< unused ones; at most `kept_desks`
+    Connections connections;
+    std::function<void()> drained;
+    bool draining = false;
+    std::uint64_t last_id;
+    rt::TaskGroup tasks;
+};
+
+}  // namespace ocgate::proxy

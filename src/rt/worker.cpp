@@ -1,0 +1,47 @@
+#include "ocgate/rt/worker.hpp"
+
+namespace ocgate::rt {
+
+bool Worker::offer(Queued job) {
+    {
+        std::lock_guard lock(mutex_);
+        if (stopping_ || queue_.size() >= max_queued_) return false;
+        queue_.push_back(std::move(job));
+    }
+    arrived_.notify_one();
+    return true;
+}
+
+void Worker::work() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        if (stopping_) break;
+        auto job = std::move(queue_.front());
+        queue_.pop_front();
+        lock.unlock();
+        job(false);
+        job = nullptr;
+        lock.lock();
+    }
+    auto dropped = std::move(queue_);
+    queue_.clear();
+    lock.unlock();
+    for (auto& job : dropped) job(true);
+}
+
+void Worker::stop() {
+    {
+        std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    arrived_.notify_all();
+    if (thread_.joinable()) thread_.join();
+}
+
+std::size_t Worker::queued() const {
+    std::lock_guard lock(mutex_);
+    return queue_.size();
+}
+
+}  // namespace ocgate::rt

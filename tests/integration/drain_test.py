@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""Stopping: what is open is ended properly, what is held is awaited, and the exit code tells how it went."""
+
+import signal
+import threading
+
+from kit import case, gateway
+from kit.model import Say
+from kit.wire import Truncated
+
+
+class Drain(case.WithOpencode):
+    """Each test stops a gateway of its own."""
+
+    def setUp(self):
+        self.own = self.start_gateway()
+        self.client = self.own.client()
+
+    def open_stream_and_terminal(self):
+        events = self.subscribe()
+        terminal = self.connect_pty(self.new_pty())
+        terminal.send("echo $((40 + 2))\r")
+        terminal.output_until(b"42\r\n")
+        return events, terminal
+
+    def assert_ended_properly(self, events, terminal):
+        # After a whole event, but without the last chunk: opencode's SDK takes a clean end for the end of all events
+        # and a cut for a reason to reconnect, which is what a restart is.
+        with self.assertRaises((Truncated, ConnectionResetError)):
+            while events.next() is not None:
+                pass
+        self.assertTrue(events.between_events)
+        self.assertEqual(terminal.closing_code(), 1001)
+        self.assertTrue(terminal.connection.at_end())
+
+    def held_prompt(self):
+        """(finish, session): a prompt the model holds; finish() gives the response or the exception."""
+        self.model.script(Say("held", hold=True))
+        session = self.new_session()
+        outcome = []
+
+        def post():
+            try:
+                outcome.append(self.client.post(f"/session/{session['id']}/message", self.prompt_body("go")))
+            except Exception as error:  # a cut connection is an outcome here
+                outcome.append(error)
+
+        thread = threading.Thread(target=post, daemon=True)
+        events = self.subscribe(client=self.direct)
+        thread.start()
+        events.until_type("message.part.delta", sessionID=session["id"])
+        events.close()
+
+        def finish():
+            thread.join(60)
+            return outcome[0]
+
+        return finish, session
+
+    def test_sigterm_ends_streams_between_events_and_terminals_with_1001(self):
+        events, terminal = self.open_stream_and_terminal()
+        self.own.program.signal(signal.SIGTERM)
+        self.assert_ended_properly(events, terminal)
+        self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_an_idle_gateway_stops_at_once(self):
+        with self.client.connect() as idle:
+            self.assertEqual(self.client.get("/global/health", connection=idle).status, 200)
+            self.own.program.signal(signal.SIGTERM)
+            self.assertTrue(idle.at_end())
+        self.assertEqual(self.own.program.wait(5), 0)
+
+    def test_a_held_prompt_is_awaited_while_nothing_new_comes_in(self):
+        finish, _ = self.held_prompt()
+        self.own.program.signal(signal.SIGTERM)
+        self.own.wait_event("draining")
+        ready = self.own.admin().get("/readyz")
+        self.assertEqual(ready.status, 503)
+        self.assertIn("draining", ready.body.decode())
+        with self.assertRaises(OSError):
+            self.client.get("/global/health")
+        self.model.release()
+        response = finish()
+        self.assertEqual(response.json()["info"]["finish"], "stop")
+        self.assertEqual(response.header("connection"), "close")
+        self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_the_second_signal_forces(self):
+        finish, session = self.held_prompt()
+        self.own.program.signal(signal.SIGTERM)
+        self.own.wait_event("draining")
+        self.own.program.signal(signal.SIGTERM)
+        self.assertEqual(self.own.program.wait(30), 2)
+        self.assertIsInstance(finish(), Exception)
+        self.direct.post(f"/session/{session['id']}/abort")
+
+    def test_sigint_drains_like_sigterm(self):
+        events, terminal = self.open_stream_and_terminal()
+        self.own.program.signal(signal.SIGINT)
+        self.assert_ended_properly(events, terminal)
+        self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_drain_wait_returns_when_it_is_over(self):
+        events, terminal = self.open_stream_and_terminal()
+        ended = threading.Thread(target=self.assert_ended_properly, args=(events, terminal), daemon=True)
+        ended.start()
+        done = gateway.run("drain", "--wait", "20s", "--control-socket", self.own.control_socket)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        ended.join(30)
+        self.assertFalse(ended.is_alive())
+        # What a container's preStop hook does: drain first, then comes the SIGTERM.
+        if self.own.program.running():
+            self.own.program.signal(signal.SIGTERM)
+        self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_drain_without_a_gateway_says_so(self):
+        done = gateway.run("drain", "--wait", "1s", "--control-socket", self.own.root / "nobody.sock")
+        self.assertNotEqual(done.returncode, 0)
+        self.assertIn("nobody.sock", done.stderr)
+
+
+if __name__ == "__main__":
+    case.main()

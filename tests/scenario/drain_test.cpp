@@ -1,0 +1,166 @@
+// The end of a process: what is idle goes, what is under way is awaited, then the deadline insists.
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/asio/post.hpp>
+
+#include "messages.hpp"
+
+namespace ocgate::test {
+namespace {
+
+TEST(Drain, ClosesWhatIsIdleAtOnce) {
+    Scenario s;
+    auto& fresh = s.connects();
+    auto& kept = s.connects();
+    kept.sends(get("/"));
+    s.upstream().sends(ok("x"));
+    int drained = 0;
+    s.shard().when_drained([&] { ++drained; });
+    s.shard().drain();
+    s.settle();
+    EXPECT_TRUE(fresh.closed());
+    EXPECT_TRUE(kept.closed());
+    EXPECT_TRUE(s.upstream().closed());
+    EXPECT_EQ(drained, 1);
+    s.shard().drain();
+    s.shard().insist();
+    s.settle();
+    EXPECT_EQ(drained, 1);
+}
+
+TEST(Drain, SaysSoAtOnceWhenNothingIsThere) {
+    Scenario s;
+    bool drained = false;
+    s.shard().drain();
+    s.shard().when_drained([&] { drained = true; });
+    EXPECT_TRUE(drained);
+}
+
+TEST(Drain, AwaitsWhatIsUnderWay) {
+    Scenario s;
+    bool drained = false;
+    s.client().sends(post("/session/1/message", "{}"));
+    auto& half = s.connects();
+    half.sends("GET /half HTTP/1.1\r\n");
+    s.shard().when_drained([&] { drained = true; });
+    s.shard().drain();
+    s.settle();
+    half.sends("Host: a\r\n\r\n");
+    s.upstream(1).sends(ok("half"));
+    EXPECT_THAT(half.received(), EndsWith("half"));
+    EXPECT_EQ(field(half.received(), "Connection"), "close");
+    s.advance(1h);
+    EXPECT_FALSE(drained);
+    s.upstream(0).sends(ok("late"));
+    EXPECT_THAT(s.client().received(), EndsWith("late"));
+    EXPECT_EQ(field(s.client().received(), "Connection"), "close");
+    EXPECT_TRUE(s.client().saw_end());
+    EXPECT_TRUE(s.upstream(0).closed());
+    s.client().ends();
+    EXPECT_TRUE(drained);
+}
+
+TEST(Drain, InsistsOnWhatIsStillThere) {
+    Scenario s;
+    int drained = 0;
+    s.client().sends(get("/held"));
+    auto& uploading = s.connects();
+    uploading.sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+    auto& answering = s.connects();
+    answering.sends(get("/long"));
+    s.upstream(2).sends(std::string(chunked_head) + chunk("abc"));
+    auto& leaving = s.connects();
+    leaving.sends(get("/", "Connection: close\r\n"));
+    s.upstream(3).sends(ok("x"));
+    auto& half = s.connects();
+    half.sends("GET / HT");
+    s.shard().when_drained([&] { ++drained; });
+    s.shard().drain();
+    s.settle();
+    EXPECT_EQ(drained, 0);
+    s.shard().insist();
+    s.settle();
+    EXPECT_EQ(drained, 1);
+    for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(s.upstream(i).closed()) << i;
+    EXPECT_THAT(answering.received(), Not(EndsWith(last_chunk)));
+    EXPECT_EQ(s.notebook().exchanges.size(), 4u);
+}
+
+// From the shard's own thread, as a signal handler does it: what is ended goes away inside the call.
+TEST(Drain, InsistsFromInsideTheEventLoop) {
+    Scenario s;
+    s.client();
+    s.connects().sends("GET / HT");
+    auto& lingering = s.connects();
+    lingering.sends("nonsense\r\n\r\n");
+    s.connects().sends(get("/held"));
+    auto& stream = s.connects();
+    stream.sends(get("/event"));
+    s.upstream(1).sends(std::string(stream_head) + chunk("data"));
+    int drained = 0;
+    s.shard().when_drained([&] { ++drained; });
+    boost::asio::post(s.io(), [&] { s.shard().drain(); });
+    s.settle();
+    boost::asio::post(s.io(), [&] { s.shard().insist(); });
+    s.settle();
+    EXPECT_EQ(drained, 1);
+    EXPECT_EQ(s.shard().load().connections, 0u);
+}
+
+TEST(Drain, ServesARequestThatWasPipelinedAndCloses) {
+    Scenario s;
+    s.client().sends(get("/1") + get("/2"));
+    s.upstream().take();
+    s.upstream().puts(ok("1"));
+    s.settle();
+    s.shard().drain();
+    s.upstream().sends(ok("2"));
+    EXPECT_THAT(s.client().received(), EndsWith("\r\nConnection: close\r\n\r\n2"));
+}
+
+TEST(Drain, StopsListening) {
+    Scenario s;
+    rt::Address const wanted{"127.0.0.1", 0, ""};
+    rt::Address bound;
+    auto const listener = proxy::open_listener(wanted, false, bound);
+    ASSERT_TRUE(listener) << listener.error().message();
+    EXPECT_NE(bound.port, 0);
+    s.shard().accept_from(*listener);
+    s.settle();
+    auto const connect_once = [&] {
+        int const fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        sockaddr_in to{};
+        to.sin_family = AF_INET;
+        to.sin_port = htons(bound.port);
+        to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        bool const connected = ::connect(fd, reinterpret_cast<sockaddr const*>(&to), sizeof to) == 0;
+        s.settle();
+        ::close(fd);
+        return connected;
+    };
+    EXPECT_TRUE(connect_once());
+    EXPECT_EQ(s.notebook().opened, 1);
+    s.settle();
+    s.shard().stop_accepting();
+    s.settle();
+    EXPECT_FALSE(connect_once());
+    EXPECT_EQ(s.notebook().opened, 1);
+}
+
+TEST(Shard, OwesTheRecordToTheBytesOfTheHead) {
+    // More clients than the pool keeps windows for: a window given back is freed at once.
+    Scenario s;
+    auto const head = get("/record-me", "X: " + std::string(3000, 'x') + "\r\n");
+    std::vector<End*> clients;
+    for (int i = 0; i < 70; ++i) clients.push_back(&s.connects());
+    for (auto* client : clients) client->sends(head);
+    EXPECT_EQ(s.shard().load().windows_lent, 70u);
+    for (auto* client : clients) client->resets();
+    ASSERT_EQ(s.notebook().exchanges.size(), 70u);
+    for (auto const& exchange : s.notebook().exchanges) EXPECT_EQ(exchange.path, "/record-me");
+}
+
+}  // namespace
+}  // namespace ocgate::test

@@ -1,0 +1,130 @@
+// What the unit tests of `rt` and of what stands on it share: an event loop that is turned by hand, a clock that stands
+// still, and a dialer that does what the test says. The whole request path is in scenario.hpp.
+#pragma once
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+
+#include "ocgate/rt/dialer.hpp"
+#include "support/fake_clock.hpp"
+#include "support/pipe.hpp"
+
+namespace ocgate::test {
+
+/// What a task that was started came to, when it has ended.
+template <class T>
+using Result = std::shared_ptr<std::optional<T>>;
+
+class Bench {
+public:
+    explicit Bench(std::size_t window_bytes = 16 * 1024) : windows(window_bytes) {}
+
+    boost::asio::io_context io{1};
+    FakeClock clock;
+    rt::Deadlines deadlines{io.get_executor(), clock};
+    rt::WindowPool windows;
+    rt::PeerResources resources{io.get_executor(), deadlines, windows};
+
+    /// Runs until nothing more happens at this moment; real sockets may have more later.
+    void settle() {
+        do {
+            io.restart();
+        } while (io.poll() > 0);
+    }
+    /// Moves the clock, alarm by alarm.
+    void advance(rt::Duration time) {
+        auto const target = clock.now() + time;
+        settle();
+        while (clock.next() <= target) {
+            clock.move_to(clock.next());
+            settle();
+        }
+        clock.move_to(target);
+        settle();
+    }
+
+    /// Starts `task` and runs until it waits for something. Awaiting its body directly keeps g++ 12.2 out of trouble.
+    template <class T>
+    Result<T> start(rt::Task<T> task) {
+        auto result = std::make_shared<std::optional<T>>();
+        boost::asio::co_spawn(io, std::move(task), [result](std::exception_ptr error, T value) {
+            if (error) std::rethrow_exception(error);
+            result->emplace(std::move(value));
+        });
+        settle();
+        return result;
+    }
+    std::shared_ptr<bool> start(rt::Task<void> task) {
+        auto ended = std::make_shared<bool>(false);
+        boost::asio::co_spawn(io, std::move(task), [ended](std::exception_ptr error) {
+            if (error) std::rethrow_exception(error);
+            *ended = true;
+        });
+        settle();
+        return ended;
+    }
+    /// With real sockets or threads: waits for the event loop, at most `patience` of real time.
+    template <class Condition>
+    bool wait_until(Condition condition, std::chrono::seconds patience = std::chrono::seconds(20)) {
+        auto const until = std::chrono::steady_clock::now() + patience;
+        while (!condition() && std::chrono::steady_clock::now() < until) {
+            io.restart();
+            io.run_one_for(std::chrono::milliseconds(20));
+        }
+        return condition();
+    }
+
+    rt::PeerPtr peer(PipeEnd& end, PipeOptions options = {}) {
+        auto [wire, other] = make_pipe(io.get_executor(), std::move(options));
+        end = other;
+        return rt::PeerPtr(new rt::Peer(resources, std::move(wire)));
+    }
+
+    /// No window lent, no deadline wanted, no task waiting.
+    [[nodiscard]] bool nothing_left() {
+        settle();
+        io.restart();
+        io.poll();
+        return windows.lent() == 0 && deadlines.active() == 0 && io.stopped();
+    }
+};
+
+/// Makes pipes instead of connections.
+class ScriptedDialer final : public rt::Dialer {
+public:
+    enum class Mood { accept, refuse, hang };
+    Mood mood = Mood::accept;
+    PipeOptions options;
+    std::deque<PipeEnd> ends;  ///< the upstream's end of every connection made
+    int dials = 0;
+    std::vector<rt::Instant> limits;  ///< the `until` of every dial
+    std::string greeting;             ///< what every new connection finds already sent
+    bool says_no_more = false;        ///< and that it ends after it
+
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources,
+                                                                  rt::Instant until) override {
+        ++dials;
+        limits.push_back(until);
+        if (mood == Mood::hang) {
+            rt::Signal late;
+            rt::Deadline deadline(
+                resources.deadlines, [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); }, &late);
+            deadline.set(until);
+            co_await late.wait();
+            co_return Reason::timed_out;
+        }
+        if (mood == Mood::refuse || (options.faults && options.faults->strikes())) {
+            co_return boost::asio::error::connection_refused;
+        }
+        auto [wire, end] = make_pipe(resources.executor, options);
+        if (!greeting.empty()) end.send(greeting);
+        if (says_no_more) end.end();
+        ends.push_back(std::move(end));
+        co_return rt::PeerPtr(new rt::Peer(resources, std::move(wire)));
+    }
+};
+
+}  // namespace ocgate::test

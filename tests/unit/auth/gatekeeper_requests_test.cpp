@@ -1,0 +1,267 @@
+// What the gatekeeper makes of requests that are more than a login: upgrades, foreign pages, tickets, proxies.
+#include "gatekeeper_kit.hpp"
+
+namespace ocgate::auth {
+namespace {
+
+// A browser that gets 401 for an upgrade forgets the login it has (anomalyco/opencode #17376).
+TEST_F(GatekeeperTest, AnUpgradeIsRefusedSoThatNobodyForgetsALogin) {
+    Gate gate(settings);
+    for (auto const& credentials : {std::string("X-A: b"), login("ann", "wrong"), std::string("Authorization: x")}) {
+        auto const browser = gate.ask(Request("GET /c/p", {websocket, from_page, credentials}));
+        EXPECT_EQ(status(browser), 403U) << credentials;
+        EXPECT_FALSE(browser.refusal.challenge);
+        auto const program = gate.ask(Request("GET /c/p", {websocket, credentials}));
+        EXPECT_EQ(status(program), 401U) << credentials;
+        EXPECT_TRUE(program.refusal.challenge);
+    }
+    EXPECT_EQ(gate.ask(Request("GET /c/p", {websocket, from_page, login("ann", "right")})).kind, Kind::admitted);
+    auto const foreign =
+        gate.consider(Request("GET /c/p", {websocket, "Origin: https://evil.example", login("ann", "right")}));
+    EXPECT_EQ(status(foreign), 403U) << "remembered or not";
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::cross_site);
+}
+
+TEST_F(GatekeeperTest, ForeignPagesDoNothing) {
+    Gate gate(settings);
+    auto const credentials = login("cem", "plain");
+    for (auto const* line : {"POST /session", "PUT /x", "DELETE /x", "PATCH /x"}) {
+        EXPECT_EQ(status(gate.consider(Request(line, {credentials, "Origin: https://evil.example"}))), 403U);
+        EXPECT_EQ(status(gate.consider(Request(line, {credentials, "Origin: null"}))), 403U);
+        EXPECT_EQ(status(gate.consider(Request(line, {credentials, "Sec-Fetch-Site: cross-site"}))), 403U);
+        EXPECT_EQ(gate.consider(Request(line, {credentials, from_page})).kind, Kind::admitted);
+        EXPECT_EQ(gate.consider(Request(line, {credentials})).kind, Kind::admitted);
+    }
+    EXPECT_EQ(gate.consider(Request("GET /x", {credentials, "Sec-Fetch-Site: cross-site"})).kind, Kind::admitted);
+    EXPECT_EQ(gate.consider(Request("HEAD /x", {credentials, "Origin: https://evil.example"})).kind, Kind::admitted);
+}
+
+TEST_F(GatekeeperTest, ForeignHostsAreMisdirected) {
+    settings.allowed_hosts = {"code.example"};
+    Gate gate(settings);
+    auto const credentials = login("cem", "plain");
+    EXPECT_EQ(gate.consider(Request("GET /", {credentials})).kind, Kind::admitted);
+    for (auto const* line : {"GET /", "POST /", "GET /logo.png"})
+        EXPECT_EQ(status(gate.consider(Request(line, {credentials, "Host: evil.example"}))), 421U) << line;
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::misdirected);
+}
+
+TEST_F(GatekeeperTest, WaivesCredentialsForAssetsAndPreflights) {
+    Gate gate(settings);
+    EXPECT_EQ(gate.consider(Request("GET /logo.png")).kind, Kind::admitted);
+    EXPECT_FALSE(gate.consider(Request("GET /logo.png")).vouched);
+    EXPECT_FALSE(gate.consider(Request("GET /logo.png", {login("cem", "plain")})).vouched) << "not looked at";
+    EXPECT_TRUE(gate.consider(Request("GET /", {login("cem", "plain")})).vouched);
+    EXPECT_TRUE(gate.ask(Request("GET /", {login("ann", "right")})).vouched);
+    EXPECT_TRUE(gate.consider(Request("GET /", {login("ann", "right")})).vouched) << "remembered";
+    EXPECT_EQ(gate.consider(Request("HEAD /logo.png", {"Authorization: junk"})).kind, Kind::admitted);
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::exempt);
+    EXPECT_EQ(status(gate.consider(Request("POST /logo.png"))), 401U);
+    EXPECT_EQ(status(gate.consider(Request("GET /logo.png?x"))), 401U);
+    EXPECT_EQ(status(gate.consider(Request("GET /logo.png", {"Content-Length: 5"}))), 401U) << "no body comes along";
+    EXPECT_EQ(status(gate.consider(Request("GET /logo.png", {websocket}))), 401U);
+
+    constexpr std::string_view asks = "Access-Control-Request-Method: POST";
+    EXPECT_EQ(gate.consider(Request("OPTIONS /session", {from_page, asks})).kind, Kind::admitted);
+    EXPECT_FALSE(gate.consider(Request("OPTIONS /session", {from_page, asks})).vouched);
+    EXPECT_EQ(status(gate.consider(Request("OPTIONS /session", {"Origin: https://evil.example", asks}))), 403U);
+    EXPECT_EQ(status(gate.consider(Request("OPTIONS /session", {from_page}))), 401U);
+    EXPECT_EQ(status(gate.consider(Request("OPTIONS /session"))), 401U);
+}
+
+TEST_F(GatekeeperTest, ATicketSeenIssuedOpensOneTerminalOnce) {
+    Gate gate(settings);
+    Request const asking("POST /t/p1", {login("cem", "plain")});
+    EXPECT_TRUE(gate.keeper->watches(Gate::visit(asking, "192.0.2.1")));
+    EXPECT_FALSE(gate.keeper->watches(Gate::visit(Request("GET /t/p1"), "192.0.2.1")));
+    EXPECT_FALSE(gate.keeper->watches(Gate::visit(Request("POST /x"), "192.0.2.1")));
+    auto const connects = [](std::string_view target) {
+        return Request("GET " + std::string(target), {websocket, from_page});
+    };
+
+    EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=one"))), 403U) << "not seen issued";
+    gate.keeper->saw_answer("/t/p1", 403, "ticket:one");
+    gate.keeper->saw_answer("/t/p1", 200, "nonsense");
+    gate.keeper->saw_answer("/x/p1", 200, "ticket:one");
+    EXPECT_EQ(gate.tickets->size(), 0U);
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:one");
+    EXPECT_EQ(gate.tickets->size(), 1U);
+
+    EXPECT_EQ(status(gate.consider(connects("/c/p2?ticket=one"))), 403U);
+    EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=&ticket=one"))), 403U);
+    EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket="))), 403U);
+    EXPECT_EQ(status(gate.consider(Request("GET /c/p1?ticket=one"))), 401U) << "no upgrade";
+    EXPECT_EQ(status(gate.consider(Request("POST /c/p1?ticket=one", {from_page}))), 401U);
+    EXPECT_EQ(status(gate.consider(Request("GET /c/p1?ticket=one", {websocket, "Origin: https://evil.example"}))),
+              403U);
+    EXPECT_EQ(gate.tickets->size(), 1U) << "none of these used it up";
+
+    // On another shard as well: they share the table.
+    auto const shard = gate.another(settings);
+    auto const opening = connects("/c/p1?ticket=one");
+    auto const opened = shard->consider(Gate::visit(opening, "192.0.2.1"));
+    EXPECT_EQ(opened.kind, Kind::admitted);
+    EXPECT_FALSE(opened.vouched);
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::ticket);
+    EXPECT_EQ(status(gate.consider(opening)), 403U) << "once";
+
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:two");
+    gate.clock.advance(Tickets::lifetime);
+    EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=two"))), 403U);
+
+    settings.ticket_upgrades = false;
+    gate.keeper->adopt(std::make_shared<Settings const>(settings));
+    EXPECT_FALSE(gate.keeper->watches(Gate::visit(asking, "192.0.2.1")));
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:three");
+    EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=three"))), 403U);
+}
+
+TEST_F(GatekeeperTest, BelievesXForwardedForOfTrustedProxiesOnly) {
+    settings.trusted_proxies = {*Network::parse("10.0.0.0/8"), *Network::parse("unix")};
+    Gate gate(settings);
+    struct Row {
+        char const *peer, *forwarded, *client;
+        bool trusted;
+    };
+    Row const rows[] = {
+        {"192.0.2.1", "203.0.113.9", "192.0.2.1", false},
+        {"10.0.0.1", "203.0.113.9", "203.0.113.9", true},
+        {"::ffff:10.0.0.1", "203.0.113.9", "203.0.113.9", true},
+        {"unix", "203.0.113.9", "203.0.113.9", true},
+        {"10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.2", "203.0.113.9", true},
+        {"10.0.0.1", "127.0.0.1, 203.0.113.9", "203.0.113.9", true},
+        {"10.0.0.1", "nonsense", "10.0.0.1", true},
+        {"10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1", true},
+        {"10.0.0.1", "unix", "10.0.0.1", true},
+        {"10.0.0.1", "2001:db8::7", "2001:db8::7", true},
+    };
+    for (auto const& row : rows) {
+        auto const decision = gate.consider(
+            Request("GET /", {login("cem", "plain"), "X-Forwarded-For: " + std::string(row.forwarded)}), row.peer);
+        EXPECT_EQ(decision.client_address, row.client) << row.peer << ' ' << row.forwarded;
+        EXPECT_EQ(decision.peer_trusted, row.trusted) << row.peer;
+        EXPECT_EQ(gate.journal.entries.back().address, row.client);
+    }
+}
+
+// Whoever sits in a network of trusted proxies could call himself 127.0.0.1 there, and would guess for ever.
+TEST_F(GatekeeperTest, LoopbackIsExemptAsAPeerAndNotByHearsay) {
+    settings.trusted_proxies = {*Network::parse("10.0.0.0/8")};
+    settings.throttle.failures = 3;
+    auto const plain = settings_of({clear_text("cem", "plain")});
+    for (auto const* claim : {"127.0.0.1", "::1", "::ffff:127.0.0.1", "127.9.9.9, 10.0.0.7"}) {
+        Gate gate(settings);
+        for (int i = 0; i < 3; ++i)
+            EXPECT_EQ(status(gate.ask(
+                          Request("GET /", {login("ann", std::to_string(i)), "X-Forwarded-For: " + std::string(claim)}),
+                          "10.0.0.7")),
+                      401U)
+                << claim;
+        EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "4"), "X-Forwarded-For: " + std::string(claim)}),
+                                  "10.0.0.7")),
+                  429U)
+            << claim;
+    }
+    Gate gate(settings);
+    for (int i = 0; i < 5; ++i)
+        EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", std::to_string(i))}), "127.0.0.1")), 401U);
+}
+
+// A tunnel as sidecar that nobody named as a trusted proxy.
+TEST_F(GatekeeperTest, ALoopbackPeerThatForwardsIsNotExempt) {
+    settings.throttle.failures = 3;
+    for (std::string const field :
+         {"X-Forwarded-For: 203.0.113.9", "X-Forwarded-For: 127.0.0.1", "Forwarded: for=_x"}) {
+        for (std::string const peer : {"127.0.0.1", "::1", "unix"}) {
+            Gate gate(settings);
+            Request const right("GET /", {login("ann", "right"), field});
+            EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted);
+            for (int i = 0; i < 3; ++i)
+                EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", std::to_string(i)), field}), peer)), 401U);
+            auto const decision = gate.ask(Request("GET /", {login("ann", "4"), field}), peer);
+            EXPECT_EQ(status(decision), 429U) << peer << ' ' << field;
+            EXPECT_EQ(decision.client_address, peer);
+            EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted);
+            gate.keeper->adopt(std::make_shared<Settings const>(settings));
+            EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted) << "the throttle knows it too";
+            EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "5")}), peer)), 401U) << "a local program";
+        }
+    }
+}
+
+TEST_F(GatekeeperTest, RemembersABoundedNumberOfLogins) {
+    Gate gate(settings_of({hashed("ann", "right")}));
+    Request const request("GET /", {login("ann", "right")});
+    EXPECT_EQ(gate.ask(request).kind, Kind::admitted);
+    auto const before = crypt_calls();
+    for (int i = 0; i < 1500; ++i)
+        EXPECT_EQ(gate.consider(request, "198.51." + std::to_string(i / 250) + "." + std::to_string(i % 250)).kind,
+                  Kind::admitted);
+    EXPECT_EQ(gate.consider(request).kind, Kind::admitted);
+    EXPECT_EQ(crypt_calls(), before);
+}
+
+TEST_F(GatekeeperTest, MayGoWhileHashing) {
+    Gate gate(settings);
+    test::Busy busy(gate.io, gate.worker);
+    Request const request("GET /", {login("ann", "right")});
+    auto const first = gate.start(request);
+    auto const second = gate.start(request);
+    gate.keeper.reset();
+    busy.let_go();
+    gate.run();
+    EXPECT_EQ((*first)->kind, Kind::admitted);
+    EXPECT_EQ((*second)->kind, Kind::admitted);
+}
+
+// The io_context goes with the coroutines in it: what they hold must be enough to take them down.
+TEST_F(GatekeeperTest, MayBeAbandonedWhileHashing) {
+    Request const request("GET /", {login("ann", "right")});
+    std::shared_ptr<std::optional<Decision>> first, second;
+    {
+        Gate gate(settings);
+        test::Busy busy(gate.io, gate.worker);
+        first = gate.start(request);
+        second = gate.start(request);
+    }
+    EXPECT_FALSE(first->has_value());
+    EXPECT_FALSE(second->has_value());
+}
+
+TEST_F(GatekeeperTest, AWorkerThatStopsLetsNobodyInAndLeavesNobodyWaiting) {
+    Gate gate(settings);
+    Request const request("GET /", {login("ann", "right")});
+    std::shared_ptr<std::optional<Decision>> first, second;
+    {
+        test::Busy busy(gate.io, gate.worker);
+        first = gate.start(request);
+        second = gate.start(request);
+        std::jthread stopping([&] { gate.worker.stop(); });
+        busy.let_go();
+    }
+    gate.run();
+    ASSERT_TRUE(first->has_value());
+    ASSERT_TRUE(second->has_value());
+    // Judged when the worker took it up before it heard of the end, else turned away: never left hanging.
+    EXPECT_TRUE(status(**first) == 503U || (*first)->kind == Kind::admitted);
+    EXPECT_EQ(status(gate.ask(Request("GET /", {login("bob", "right")}))), 503U);
+}
+
+// It is on the path of every request.
+TEST_F(GatekeeperTest, ARememberedLoginAllocatesNothing) {
+    Gate gate(settings);
+    Request const get("GET /session", {login("ann", "right"), "Accept: */*"});
+    Request const post("POST /session", {login("ann", "right"), from_page, "Sec-Fetch-Site: same-origin"});
+    EXPECT_EQ(gate.ask(get).kind, Kind::admitted);
+    gate.journal.quiet = true;
+    (void)gate.consider(get);
+    auto const before = test::allocations();
+    for (int i = 0; i < 100; ++i) {
+        (void)gate.consider(get);
+        (void)gate.consider(post);
+    }
+    EXPECT_EQ(test::allocations(), before);
+}
+
+}  // namespace
+}  // namespace ocgate::auth

@@ -1,0 +1,132 @@
+#include "ocgate/opencode/routes.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <set>
+
+#include "route_table.hpp"
+
+namespace ocgate::opencode {
+namespace {
+
+std::string name_of(std::string_view target) { return route_names().at(route_of("GET", target)); }
+
+struct Spelling {
+    std::string target, route;
+};
+
+class Routes : public testing::TestWithParam<Spelling> {};
+
+TEST_P(Routes, FallUnderTheTemplateTheServerWouldTake) { EXPECT_EQ(name_of(GetParam().target), GetParam().route); }
+
+INSTANTIATE_TEST_SUITE_P(Plain, Routes,
+                         testing::Values(Spelling{"/global/health", "/global/health"}, Spelling{"/session", "/session"},
+                                         Spelling{"/session?directory=%2Fhome", "/session"},
+                                         Spelling{"/session/ses_1/message?limit=1", "/session/{sessionID}/message"},
+                                         Spelling{"/session/s/message/m/part/p",
+                                                  "/session/{sessionID}/message/{messageID}/part/{partID}"},
+                                         Spelling{"/mcp/x/auth/callback", "/mcp/{name}/auth/callback"},
+                                         Spelling{"/api/session/s/permission/r/reply",
+                                                  "/api/session/{sessionID}/permission/{requestID}/reply"},
+                                         Spelling{"/experimental/workspace/w", "/experimental/workspace/{id}"},
+                                         Spelling{"/pty/p/connect", "/pty/{ptyID}/connect"},
+                                         Spelling{"/api/fs/read/a/b/c/d/e/f/g/h/i", "/api/fs/read/*"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    NamesBeatParameters, Routes,
+    testing::Values(Spelling{"/session/status", "/session/status"},
+                    Spelling{"/session/status1", "/session/{sessionID}"},
+                    Spelling{"/session/status/message", "/session/{sessionID}/message"},
+                    Spelling{"/api/session/active", "/api/session/active"},
+                    Spelling{"/api/session/active/wait", "/api/session/{sessionID}/wait"},
+                    Spelling{"/project/current", "/project/current"},
+                    Spelling{"/project/current/directories", "/project/{projectID}/directories"},
+                    Spelling{"/pty/shells", "/pty/shells"}, Spelling{"/pty/shells/connect", "/pty/{ptyID}/connect"},
+                    Spelling{"/api/integration/attempt/a", "/api/integration/attempt/{attemptID}"},
+                    Spelling{"/api/integration/attempt/connect/key", "/api/integration/{integrationID}/connect/key"},
+                    Spelling{"/experimental/workspace/status", "/experimental/workspace/status"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    HostileSpellingsThatHit, Routes,
+    testing::Values(Spelling{"/Global/HEALTH", "/global/health"}, Spelling{"//global///health", "/global/health"},
+                    Spelling{"/global/health/", "/global/health"}, Spelling{"/global/health//?x", "/global/health"},
+                    Spelling{"/%67lobal/health", "/global/health"}, Spelling{"/%47lobal/he%61LTH", "/global/health"},
+                    Spelling{"/session//s//message", "/session/{sessionID}/message"},
+                    Spelling{"/session/a%2fb", "/session/{sessionID}"},
+                    Spelling{"/session/%73tatus", "/session/status"},
+                    Spelling{"/session/" + std::string(5000, 'x'), "/session/{sessionID}"},
+                    Spelling{"/session/" + std::string(400, '%') + "41", "ui"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    EverythingElseIsTheWebUi, Routes,
+    testing::Values(
+        Spelling{"/", "ui"}, Spelling{"", "ui"}, Spelling{"*", "ui"}, Spelling{"////", "ui"},
+        Spelling{"/?/session", "ui"}, Spelling{"global/health", "ui"}, Spelling{"/global", "ui"},
+        Spelling{"/global%2fhealth", "ui"}, Spelling{"/global%2Fhealth", "ui"}, Spelling{"/x/../global/health", "ui"},
+        Spelling{"/./global/health", "ui"}, Spelling{"/global/health/..", "ui"}, Spelling{"/%2567lobal/health", "ui"},
+        Spelling{"/global/health%", "ui"}, Spelling{"/global/health%2", "ui"}, Spelling{"/global/health%zz", "ui"},
+        Spelling{"/session/%", "ui"}, Spelling{"/global/health%00", "ui"}, Spelling{"/global/health%20", "ui"},
+        Spelling{"/global/health;x", "ui"}, Spelling{"/globalhealth", "ui"}, Spelling{"/api/fs/read", "ui"},
+        Spelling{"/session/s/nothing", "ui"}, Spelling{"/a/b/c/d/e/f/g/h/i/j/k/l", "ui"},
+        Spelling{"/api/fs/read/a/b/c/d/e/f/g/h/i/%", "ui"}, Spelling{"/session/s/message/m/part/p/q/r/s", "ui"},
+        Spelling{"/assets/index-abc.js", "ui"}, Spelling{"/" + std::string(8000, '/'), "ui"},
+        Spelling{"/" + std::string(8000, 'a'), "ui"}, Spelling{"/ui", "ui"}));
+
+TEST(RouteTable, IsWhatTheVersionHas) {
+    auto const& names = route_names();
+    ASSERT_EQ(names.size(), route_count);
+    EXPECT_EQ(names[ui_route], "ui");
+    EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
+}
+
+TEST(RouteTable, EveryTemplateIsFoundUnderItsOwnNumberWhateverTheMethodAndCase) {
+    auto const& names = route_names();
+    for (std::size_t number = 1; number < names.size(); ++number) {
+        std::string target, loud;
+        for (std::size_t i = 0; i < names[number].size(); ++i) {
+            char const c = names[number][i];
+            if (c == '{') {
+                i = names[number].find('}', i);
+                target += "an-id";
+            } else {
+                target += c == '*' ? 'x' : c;
+            }
+        }
+        std::transform(target.begin(), target.end(), std::back_inserter(loud),
+                       [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+        EXPECT_EQ(route_of("GET", target), number) << target;
+        EXPECT_EQ(route_of("POST", target + "/?q=/session"), number) << target;
+        EXPECT_EQ(route_of("BREW", loud), number) << loud;
+    }
+}
+
+TEST(RouteTable, SaysHowLongALookupTakes) {
+    constexpr int rounds = 200'000;
+    std::size_t sum = route_of("GET", "/");
+    auto const began = std::chrono::steady_clock::now();
+    for (int i = 0; i < rounds; ++i) sum += route_of("GET", "/session/ses_0123456789abcdefghijkl/message/msg_0123");
+    auto const took = std::chrono::steady_clock::now() - began;
+    EXPECT_GT(sum, 0u);
+    RecordProperty("nanoseconds", std::to_string(std::chrono::nanoseconds(took).count() / rounds));
+}
+
+TEST(PublicAssets, AreTheThreeFilesAndNothingThatOnlyLooksLikeThem) {
+    for (std::string const asset :
+         {"/site.webmanifest", "/web-app-manifest-192x192.png", "/web-app-manifest-512x512.png"}) {
+        EXPECT_TRUE(is_public_asset("GET", asset));
+        EXPECT_TRUE(is_public_asset("HEAD", asset));
+        for (auto const* method : {"POST", "get", "OPTIONS", ""}) EXPECT_FALSE(is_public_asset(method, asset));
+        for (auto const& target : {asset + "?", asset + "?auth_token=x", asset + "/", "/" + asset, asset.substr(1),
+                                   asset + "%00", "/x/.." + asset, asset + "#"}) {
+            EXPECT_FALSE(is_public_asset("GET", target)) << target;
+        }
+    }
+    for (auto const* target : {"/Site.webmanifest", "/%73ite.webmanifest", "/web-app-manifest-256x256.png", "/", ""}) {
+        EXPECT_FALSE(is_public_asset("GET", target)) << target;
+    }
+}
+
+}  // namespace
+}  // namespace ocgate::opencode

@@ -1,0 +1,99 @@
+#include "answer.hpp"
+
+#include <gmock/gmock.h>
+
+#include <array>
+#include <nlohmann/json.hpp>
+
+namespace ocgate::proxy {
+namespace {
+
+using ::testing::EndsWith;
+using ::testing::HasSubstr;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+std::string written(Answer const& answer) {
+    std::array<char, answer_bytes> out;
+    auto const size = write_answer(out, answer);
+    std::string const text(out.data(), size.bytes);
+    EXPECT_EQ(text.size() - text.find("\r\n\r\n") - 4, size.content);
+    return text;
+}
+
+Answer answer_for(Side side, Step step, error_code why) {
+    Answer answer;
+    answer.refusal.failure = {side, step, why};
+    answer.request_id = "0123456789abcdef";
+    answer.realm = "opencode";
+    return answer;
+}
+
+TEST(Answer, IsWrittenByteForByte) {
+    auto answer = answer_for(Side::client, Step::admission, Reason::unauthorized);
+    answer.refusal.challenge = true;
+    answer.close = false;
+    EXPECT_EQ(
+        written(answer),
+        "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 129\r\n"
+        "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: 0123456789abcdef\r\n"
+        "X-Ocgate-Error: client admission unauthorized\r\n"
+        "WWW-Authenticate: Basic realm=\"opencode\", charset=\"UTF-8\"\r\n\r\n"
+        "{\"error\":{\"code\":\"unauthorized\",\"message\":\"Credentials are needed: HTTP Basic authentication.\","
+        "\"request_id\":\"0123456789abcdef\"}}\n");
+}
+
+TEST(Answer, SaysWhatBecomesOfTheConnection) {
+    auto answer = answer_for(Side::upstream, Step::dial, Reason::timed_out);
+    EXPECT_THAT(written(answer), HasSubstr("\r\nConnection: close\r\n"));
+    answer.close = false;
+    EXPECT_THAT(written(answer), Not(HasSubstr("Connection:")));
+    answer.keep_alive_1_0 = true;
+    EXPECT_THAT(written(answer), HasSubstr("\r\nConnection: keep-alive\r\n"));
+    answer.refusal.retry_after = std::chrono::seconds(90);
+    EXPECT_THAT(written(answer), HasSubstr("\r\nRetry-After: 90\r\n"));
+}
+
+TEST(Answer, GivesHeadTheFieldsOnly) {
+    auto answer = answer_for(Side::client, Step::request_head, Reason::malformed);
+    auto const whole = written(answer);
+    answer.head_only = true;
+    auto const head = written(answer);
+    EXPECT_THAT(head, EndsWith("\r\n\r\n"));
+    EXPECT_THAT(whole, StartsWith(head));
+}
+
+// Every failure there can be: its status has a phrase, its content is JSON, and all of it fits with room to spare.
+TEST(Answer, HasWordsForEveryFailure) {
+    std::string const id(64, 'i');
+    for (auto side : {Side::client, Side::upstream, Side::gateway}) {
+        for (int step = 0; step <= static_cast<int>(Step::tunnel); ++step) {
+            for (int reason = 1; reason <= static_cast<int>(Reason::internal); ++reason) {
+                auto answer = answer_for(side, static_cast<Step>(step), static_cast<Reason>(reason));
+                answer.request_id = id;
+                answer.refusal.challenge = true;
+                answer.refusal.retry_after = std::chrono::hours(24);
+                auto const text = written(answer);
+                EXPECT_LT(text.size(), answer_bytes / 2);
+                EXPECT_THAT(text.substr(0, text.find("\r\n")), Not(EndsWith(" Error\r\n"))) << text;
+                EXPECT_THAT(text.substr(9, 4), Not(StartsWith("0")));
+                auto const content = nlohmann::json::parse(text.substr(text.find("\r\n\r\n") + 4));
+                EXPECT_EQ(content["error"]["code"], std::string(to_string(static_cast<Reason>(reason))));
+                EXPECT_EQ(content["error"]["request_id"], id);
+                EXPECT_FALSE(content["error"]["message"].get<std::string>().empty());
+            }
+        }
+    }
+}
+
+TEST(Answer, NeverWritesBeyondItsRoom) {
+    std::string const realm(3000, 'r');
+    auto answer = answer_for(Side::client, Step::admission, Reason::unauthorized);
+    answer.refusal.challenge = true;
+    answer.realm = realm;
+    std::array<char, answer_bytes> out;
+    EXPECT_LE(write_answer(out, answer).bytes, out.size());
+}
+
+}  // namespace
+}  // namespace ocgate::proxy

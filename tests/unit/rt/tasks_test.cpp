@@ -1,0 +1,197 @@
+// Signal, TaskGroup, WindowPool: what coroutines meet at.
+#include <gmock/gmock.h>
+
+#include "ocgate/rt/task_group.hpp"
+#include "support/bench.hpp"
+
+namespace ocgate::rt {
+namespace {
+
+Task<void> wait_for(Signal& signal, int& passed) {
+    co_await signal.wait();
+    ++passed;
+}
+
+TEST(Signal, TheWaiterGoesOnWhenItIsNotified) {
+    test::Bench bench;
+    Signal signal;
+    int passed = 0;
+    auto const ended = bench.start(wait_for(signal, passed));
+    EXPECT_TRUE(signal.waiting());
+    EXPECT_EQ(passed, 0);
+    EXPECT_FALSE(bench.io.stopped()) << "a waiter counts as work";
+    signal.notify();
+    bench.settle();
+    EXPECT_EQ(passed, 1);
+    EXPECT_TRUE(*ended);
+    EXPECT_FALSE(signal.waiting());
+    EXPECT_TRUE(bench.nothing_left());
+}
+
+TEST(Signal, GoesOnInsideTheCallWhenItComesFromTheSameThread) {
+    test::Bench bench;
+    Signal signal;
+    int passed = 0;
+    bench.start(wait_for(signal, passed));
+    int seen = -1;
+    asio::post(bench.io, [&] {
+        signal.notify();
+        seen = passed;
+    });
+    bench.settle();
+    EXPECT_EQ(seen, 1);
+}
+
+TEST(Signal, IsRememberedOnceAndCanBeForgotten) {
+    test::Bench bench;
+    Signal signal;
+    int passed = 0;
+    signal.notify();
+    signal.notify();
+    bench.start(wait_for(signal, passed));
+    EXPECT_EQ(passed, 1);
+    bench.start(wait_for(signal, passed));
+    EXPECT_EQ(passed, 1) << "remembered twice";
+    signal.notify();
+    bench.settle();
+    EXPECT_EQ(passed, 2);
+    signal.notify();
+    signal.forget();
+    bench.start(wait_for(signal, passed));
+    EXPECT_EQ(passed, 2);
+    signal.notify();
+    bench.settle();
+}
+
+TEST(Signal, DestroyedItTakesItsWaiterAlong) {
+    test::Bench bench;
+    auto token = std::make_shared<int>();
+    {
+        Signal signal;
+        auto body = [](Signal& s, std::shared_ptr<int>) -> Task<void> { co_await s.wait(); };
+        bench.start(body(signal, token));
+        EXPECT_EQ(token.use_count(), 2);
+    }
+    bench.settle();
+    EXPECT_EQ(token.use_count(), 1);
+    EXPECT_TRUE(bench.nothing_left());
+}
+
+TEST(TaskGroup, JoinWaitsForEveryTask) {
+    test::Bench bench;
+    Signal a, b;
+    int passed = 0;
+    TaskGroup group(bench.io.get_executor());
+    group.spawn(wait_for(a, passed));
+    group.spawn(wait_for(b, passed));
+    bench.settle();
+    EXPECT_EQ(group.running(), 2u);
+    auto const joined = bench.start(group.join());
+    a.notify();
+    bench.settle();
+    EXPECT_FALSE(*joined);
+    EXPECT_EQ(group.running(), 1u);
+    b.notify();
+    bench.settle();
+    EXPECT_TRUE(*joined);
+    EXPECT_EQ(passed, 2);
+    EXPECT_TRUE(bench.nothing_left());
+}
+
+TEST(TaskGroup, JoinIsImmediateWithNothingRunningAndWorksAgainAfterwards) {
+    test::Bench bench;
+    Signal signal;
+    int passed = 0;
+    TaskGroup group(bench.io.get_executor());
+    EXPECT_TRUE(*bench.start(group.join()));
+    for (int i = 1; i <= 3; ++i) {
+        group.spawn(wait_for(signal, passed));
+        bench.settle();
+        auto const joined = bench.start(group.join());
+        EXPECT_FALSE(*joined);
+        signal.notify();
+        bench.settle();
+        EXPECT_TRUE(*joined);
+        EXPECT_EQ(passed, i);
+    }
+}
+
+TEST(TaskGroup, ATaskThatEndedBeforeTheJoinDoesNotEndALaterOneEarly) {
+    test::Bench bench;
+    Signal signal;
+    int passed = 0;
+    TaskGroup group(bench.io.get_executor());
+    signal.notify();
+    group.spawn(wait_for(signal, passed));
+    bench.settle();
+    group.spawn(wait_for(signal, passed));
+    bench.settle();
+    auto const joined = bench.start(group.join());
+    EXPECT_FALSE(*joined);
+    signal.notify();
+    bench.settle();
+    EXPECT_TRUE(*joined);
+}
+
+TEST(TaskGroup, TellsOfAnExceptionThatEscapes) {
+    test::Bench bench;
+    std::string told;
+    TaskGroup group(bench.io.get_executor(), [&](std::exception_ptr error) {
+        try {
+            std::rethrow_exception(error);
+        } catch (std::exception const& e) {
+            told = e.what();
+        }
+    });
+    auto body = []() -> Task<void> {
+        throw std::runtime_error("our bug");
+        co_return;
+    };
+    group.spawn(body());
+    auto const joined = bench.start(group.join());
+    EXPECT_TRUE(*joined);
+    EXPECT_EQ(told, "our bug");
+}
+
+TEST(WindowPool, LendsCountsAndKeepsABoundedNumber) {
+    WindowPool pool(2048, 2);
+    EXPECT_EQ(pool.window_bytes(), 2048u);
+    std::vector<std::unique_ptr<char[]>> lent;
+    std::vector<char*> addresses;
+    for (int i = 0; i < 4; ++i) {
+        lent.push_back(pool.lend());
+        lent.back()[2047] = 'x';  // all of it is there
+        addresses.push_back(lent.back().get());
+    }
+    EXPECT_EQ(pool.lent(), 4u);
+    for (auto& window : lent) pool.give_back(std::move(window));
+    EXPECT_EQ(pool.lent(), 0u);
+    auto const a = pool.lend();
+    auto const b = pool.lend();
+    EXPECT_EQ(a.get(), addresses[1]);
+    EXPECT_EQ(b.get(), addresses[0]);
+    EXPECT_EQ(pool.lent(), 2u);
+}
+
+TEST(Gather, IsConsumedAcrossItsPieces) {
+    std::string const text = "abcdefghij";
+    std::string_view const whole = text;
+    for (std::size_t n = 0; n <= text.size() + 3; ++n) {
+        Gather pieces{whole.substr(0, 3), "", whole.substr(3, 1), whole.substr(4)};
+        EXPECT_EQ(pieces.end() - pieces.begin(), 3) << "an empty piece is none";
+        pieces.consume(n);
+        std::string left;
+        for (auto const& piece : pieces) left.append(static_cast<char const*>(piece.data()), piece.size());
+        EXPECT_EQ(left, text.substr(std::min(n, text.size())));
+        EXPECT_EQ(pieces.bytes(), left.size());
+        EXPECT_EQ(pieces.empty(), left.empty());
+    }
+    Gather pieces{"ab", "cd", "ef"};
+    for (int i = 0; i < 6; ++i) pieces.consume(1);
+    EXPECT_TRUE(pieces.empty());
+    pieces.add("gh");
+    EXPECT_EQ(pieces.bytes(), 2u);
+}
+
+}  // namespace
+}  // namespace ocgate::rt
