@@ -10,7 +10,8 @@ rt::Task<Next> Exchange::relay_response() {
     auto const& head = desk_->response;
     auto& upstream = *connection_.upstream;
     auto const idle = snapshot_->limits.idle_body;
-    bool const reusable = head.keep_alive;
+    // After a refused upgrade opencode (1.18.33) closes the connection without having said so.
+    bool const reusable = head.keep_alive && !upgrade_;
     BodyReader body(head.body);
     bool const bare_to_the_end = client_1_0_ && (head.body.kind == wire::Framing::Kind::chunked ||
                                                  head.body.kind == wire::Framing::Kind::until_close);
