@@ -59,6 +59,7 @@ void Gateway::Inside::force(std::string_view why) {
     exit_ = Exit::forced;
     drain_deadline_.set(deadlines_.now() + insist_time);
     for (auto& shard : shards_) shard.insist();
+    hasher_.close();  // who waits for a password to be hashed waits no longer than for the one under way
 }
 
 void Gateway::Inside::drained() {

@@ -73,9 +73,10 @@ class Holding final : public rt::Dialer {
 public:
     explicit Holding(std::shared_ptr<rt::Dialer> dialer) : dialer_(std::move(dialer)) {}
 
-    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources,
-                                                                  rt::Instant until) override {
-        auto dialed = co_await dialer_->dial(resources, std::min(until, resources.deadlines.now() + dial_limit));
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
+                                                                  rt::DialBreaker& breaker) override {
+        auto const soon = std::min(until, resources.deadlines.now() + dial_limit);
+        auto dialed = co_await dialer_->dial(resources, soon, breaker);
         if (dialed && given_up_) {
             (*dialed)->close();
             co_return boost::asio::error::operation_aborted;

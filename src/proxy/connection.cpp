@@ -142,6 +142,7 @@ void Connection::insist() {
     // The story may end inside the first of these calls, and this connection with it.
     auto const ours = client;
     auto const theirs = upstream;
+    dialing.trip();
     ours->interrupt(Reason::draining);
     if (theirs) theirs->interrupt(Reason::draining);
 }

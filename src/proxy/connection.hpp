@@ -30,6 +30,7 @@ public:
     ShardState& shard;
     rt::PeerPtr const client;
     rt::PeerPtr upstream;  ///< of the exchange under way
+    rt::DialBreaker dialing;
     std::string const address;
     Phase phase = Phase::idle;
     bool insisted = false;

@@ -108,7 +108,7 @@ rt::Task<Next> Exchange::carry() {
     watch_client();
     for (bool fresh = false;; fresh = true) {
         answered = co_await borrow_upstream(fresh);
-        if (answered && connection_.insisted) answered = Failure{Side::gateway, Step::dial, Reason::draining};
+        if (connection_.insisted) answered = Failure{Side::gateway, Step::dial, Reason::draining};
         if (client_->ended()) answered = client_gone(Step::dial);
         if (answered) answered = co_await send_request();
         if (answered) answered = co_await receive_answer();
@@ -137,7 +137,8 @@ rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
         }
     }
     reused_ = false;
-    auto dialed = co_await snapshot_->dialer->dial(shard_.resources, shard_.now() + snapshot_->limits.dial);
+    auto dialed =
+        co_await snapshot_->dialer->dial(shard_.resources, shard_.now() + snapshot_->limits.dial, connection_.dialing);
     recorder.upstream_dialed(false, dialed.has_value());
     if (!dialed) co_return Failure{Side::upstream, Step::dial, dialed.error()};
     recorder.connection_opened(Side::upstream);

@@ -29,25 +29,28 @@ struct Lookup {
     std::vector<Endpoint> found;
 };
 
-/// Closes the socket when time is up; the connect under way then ends with an error.
+/// Closes the socket when it is to end; the connect under way then ends with an error.
 struct Attempt {
-    explicit Attempt(PeerResources const& resources)
+    Attempt(PeerResources const& resources, DialBreaker& breaker)
         : socket(resources.executor),
           deadline(
-              resources.deadlines,
-              [](void* self) {
-                  auto& attempt = *static_cast<Attempt*>(self);
-                  error_code ignored;
-                  attempt.expired = true;
-                  attempt.socket.close(ignored);
-                  auto const asked = attempt.lookup;  // outlives the coroutine that goes on inside `notify`
-                  if (asked && asked->over.waiting()) asked->over.notify();
-              },
-              this) {}
+              resources.deadlines, [](void* self) { static_cast<Attempt*>(self)->end(Reason::timed_out); }, this),
+          watch(
+              breaker, [](void* self) { static_cast<Attempt*>(self)->end(asio::error::operation_aborted); }, this) {
+        if (breaker.tripped()) ended = asio::error::operation_aborted;
+    }
+    void end(error_code why) {
+        if (!ended) ended = why;
+        error_code ignored;
+        socket.close(ignored);
+        auto const asked = lookup;  // outlives the coroutine that goes on inside `notify`
+        if (asked && asked->over.waiting()) asked->over.notify();
+    }
     Socket socket;
     std::shared_ptr<Lookup> lookup;
-    bool expired = false;
+    error_code ended;  ///< why nothing more is to be tried
     Deadline deadline;
+    DialBreaker::Watch watch;
 };
 
 Task<error_code> look_up(Attempt& attempt, Executor executor, Address const& address, std::vector<Endpoint>& found) {
@@ -60,7 +63,7 @@ Task<error_code> look_up(Attempt& attempt, Executor executor, Address const& add
                                        lookup->over.notify();
                                    });
     co_await lookup->over.wait();
-    if (attempt.expired) co_return Reason::timed_out;
+    if (attempt.ended) co_return attempt.ended;
     found = std::move(lookup->found);
     co_return lookup->why;
 }
@@ -73,9 +76,11 @@ std::string Address::text() const {
     return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
 }
 
-Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResources const& resources, Instant until) {
+Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResources const& resources, Instant until,
+                                                                    DialBreaker& breaker) {
     std::vector<Endpoint> endpoints;
-    Attempt attempt(resources);
+    Attempt attempt(resources, breaker);
+    if (attempt.ended) co_return attempt.ended;
     attempt.deadline.set(until);
     error_code why;
     auto const literal = asio::ip::make_address(address_.host, why);
@@ -96,7 +101,7 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
         attempt.socket.close(ignored);
         if (attempt.socket.open(endpoint.protocol(), why); why) continue;
         auto [failed] = co_await attempt.socket.async_connect(endpoint, nothrow);
-        if (attempt.expired) co_return Reason::timed_out;
+        if (attempt.ended) co_return attempt.ended;
         why = failed;
         if (why) continue;
         if (!address_.is_unix()) attempt.socket.set_option(asio::ip::tcp::no_delay(true), ignored);

@@ -118,7 +118,8 @@ Task<error_code> receive_to_the_end(Answer& answer) {
 }  // namespace
 
 Task<Outcome<Fetched>> fetch(PeerResources const& resources, Dialer& dialer, FetchRequest request, Instant until) {
-    auto dialed = co_await dialer.dial(resources, until);
+    DialBreaker unbroken;
+    auto dialed = co_await dialer.dial(resources, until, unbroken);
     if (!dialed) co_return Failure{Side::upstream, Step::dial, dialed.error()};
     Closing const closing(std::move(*dialed));
     auto& peer = *closing.peer;

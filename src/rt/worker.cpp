@@ -5,7 +5,7 @@ namespace ocgate::rt {
 bool Worker::offer(Queued job) {
     {
         std::lock_guard lock(mutex_);
-        if (stopping_ || queue_.size() >= max_queued_) return false;
+        if (closed_ || queue_.size() >= max_queued_) return false;
         queue_.push_back(std::move(job));
     }
     arrived_.notify_one();
@@ -15,8 +15,8 @@ bool Worker::offer(Queued job) {
 void Worker::work() {
     std::unique_lock lock(mutex_);
     for (;;) {
-        arrived_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
-        if (stopping_) break;
+        arrived_.wait(lock, [this] { return closed_ || !queue_.empty(); });
+        if (closed_) return;
         auto job = std::move(queue_.front());
         queue_.pop_front();
         lock.unlock();
@@ -24,18 +24,21 @@ void Worker::work() {
         job = nullptr;
         lock.lock();
     }
-    auto dropped = std::move(queue_);
-    queue_.clear();
-    lock.unlock();
+}
+
+void Worker::close() {
+    std::deque<Queued> dropped;
+    {
+        std::lock_guard lock(mutex_);
+        closed_ = true;
+        dropped.swap(queue_);
+    }
+    arrived_.notify_all();
     for (auto& job : dropped) job(true);
 }
 
 void Worker::stop() {
-    {
-        std::lock_guard lock(mutex_);
-        stopping_ = true;
-    }
-    arrived_.notify_all();
+    close();
     if (thread_.joinable()) thread_.join();
 }
 

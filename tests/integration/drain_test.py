@@ -6,7 +6,7 @@ import threading
 
 from kit import case, gateway
 from kit.model import Say
-from kit.wire import Truncated
+from kit.wire import Client, Truncated
 
 
 class Drain(case.WithOpencode):
@@ -93,6 +93,24 @@ class Drain(case.WithOpencode):
         self.assertEqual(self.own.program.wait(30), 2)
         self.assertIsInstance(finish(), Exception)
         self.direct.post(f"/session/{session['id']}/abort")
+
+    def test_the_second_signal_does_not_wait_for_passwords_to_be_hashed(self):
+        # 40 logins that cost about a second each: the one under way is awaited, the others are not.
+        slow = gateway.run("hash-password", "--cost", "14", input="a password\n").stdout.strip()
+        htpasswd = self.own.root / "htpasswd"
+        htpasswd.write_text("".join(f"user{i}:{slow}\n" for i in range(40)))
+        own = self.start_gateway(config={"htpasswd_file": str(htpasswd)})
+        for i in range(40):
+            stranger = Client(own.address, f"user{i}", "a guess")
+            connection = stranger.connect()
+            self.addCleanup(connection.close)
+            connection.send_request("GET", "/session", stranger.headers())
+        while own.metric("ocgate_http_requests_in_flight") < 40:
+            self.assertTrue(own.program.running())
+        own.program.signal(signal.SIGTERM)
+        own.wait_event("draining")
+        own.program.signal(signal.SIGTERM)
+        self.assertEqual(own.program.wait(30), 2)
 
     def test_sigint_drains_like_sigterm(self):
         events, terminal = self.open_stream_and_terminal()

@@ -88,6 +88,19 @@ TEST(Drain, InsistsOnWhatIsStillThere) {
     EXPECT_EQ(s.notebook().exchanges.size(), 4u);
 }
 
+TEST(Drain, InsistsOnADialToo) {
+    Scenario s;
+    s.upstream_hangs();
+    s.client().sends(get("/"));
+    s.shard().drain();
+    s.settle();
+    EXPECT_EQ(s.shard().load().connections, 1u);
+    s.shard().insist();
+    s.settle();
+    EXPECT_EQ(s.shard().load().connections, 0u);
+    EXPECT_EQ(reason_of(s.notebook().exchanges.at(0).failure), Reason::draining);
+}
+
 // From the shard's own thread, as a signal handler does it: what is ended goes away inside the call.
 TEST(Drain, InsistsFromInsideTheEventLoop) {
     Scenario s;

@@ -104,16 +104,18 @@ public:
     std::string greeting;             ///< what every new connection finds already sent
     bool says_no_more = false;        ///< and that it ends after it
 
-    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources,
-                                                                  rt::Instant until) override {
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
+                                                                  rt::DialBreaker& breaker) override {
         ++dials;
         limits.push_back(until);
         if (mood == Mood::hang) {
             rt::Signal late;
-            rt::Deadline deadline(
-                resources.deadlines, [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); }, &late);
+            auto const notify = [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); };
+            rt::Deadline deadline(resources.deadlines, notify, &late);
             deadline.set(until);
+            rt::DialBreaker::Watch const watch(breaker, notify, &late);
             co_await late.wait();
+            if (breaker.tripped()) co_return boost::asio::error::operation_aborted;
             co_return Reason::timed_out;
         }
         if (mood == Mood::refuse || (options.faults && options.faults->strikes())) {

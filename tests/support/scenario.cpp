@@ -79,15 +79,17 @@ class Scenario::Dials final : public rt::Dialer {
 public:
     explicit Dials(Scenario& scenario) : scenario_(scenario) {}
 
-    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources,
-                                                                  rt::Instant until) override {
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
+                                                                  rt::DialBreaker& breaker) override {
         auto const& faults = scenario_.options_.faults;
         if (scenario_.dialing_ == Dialing::hang) {
             rt::Signal late;
-            rt::Deadline deadline(
-                resources.deadlines, [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); }, &late);
+            auto const notify = [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); };
+            rt::Deadline deadline(resources.deadlines, notify, &late);
             deadline.set(until);
+            rt::DialBreaker::Watch const watch(breaker, notify, &late);
             co_await late.wait();
+            if (breaker.tripped()) co_return boost::asio::error::operation_aborted;
             co_return Reason::timed_out;
         }
         if (scenario_.dialing_ == Dialing::refuse || (faults && faults->strikes())) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
+#include <cassert>
 #include <exception>
 #include <functional>
 
@@ -16,6 +17,7 @@ public:
     /// `escaped` hears of an exception that left a task: always our bug.
     explicit TaskGroup(Executor executor, std::function<void(std::exception_ptr)> escaped = {})
         : executor_(executor), escaped_(std::move(escaped)) {}
+    ~TaskGroup() { assert(running_ == 0); }
     TaskGroup(TaskGroup const&) = delete;
     TaskGroup& operator=(TaskGroup const&) = delete;
 

@@ -29,7 +29,11 @@ public:
     template <class Job, class Result = std::invoke_result_t<Job&>>
     Task<std::optional<Result>> run(Job job);
 
-    /// Finishes the job under way, drops what is queued, joins. Idempotent.
+    /// Drops what is queued and takes nothing more; the job under way goes on, and is not waited for. From any thread,
+    /// idempotent.
+    void close();
+
+    /// `close`, then waits for the job under way. Idempotent.
     void stop();
 
     /// Jobs waiting, without the one under way.
@@ -46,7 +50,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable arrived_;
     std::deque<Queued> queue_;
-    bool stopping_ = false;
+    bool closed_ = false;
     std::thread thread_;
 };
 

@@ -354,11 +354,11 @@ TEST_F(ProbeTest, WhateverOperationFailsItRecovers) {
 class BrokenDialer final : public rt::Dialer {
 public:
     explicit BrokenDialer(std::shared_ptr<rt::Dialer> other) : other_(std::move(other)) {}
-    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources,
-                                                                  rt::Instant until) override {
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
+                                                                  rt::DialBreaker& breaker) override {
         ++dials;
         if (broken) throw std::runtime_error("out of luck");
-        auto dialed = co_await other_->dial(resources, until);
+        auto dialed = co_await other_->dial(resources, until, breaker);
         co_return dialed;
     }
     bool broken = true;

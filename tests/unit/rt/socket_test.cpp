@@ -36,7 +36,8 @@ protected:
         return **dialed;
     }
     Task<boost::system::result<PeerPtr, error_code>> dial_with(SystemDialer& dialer, Instant until) {
-        co_return co_await dialer.dial(bench.resources, until);
+        auto dialed = co_await dialer.dial(bench.resources, until, breaker);
+        co_return dialed;
     }
     error_code wait(test::Result<error_code> const& result) {
         EXPECT_TRUE(bench.wait_until([&] { return result->has_value(); }));
@@ -57,6 +58,7 @@ protected:
     /// More than a sender's and a receiver's buffers take: tcp_wmem allows 4 MiB.
     static constexpr std::size_t held_bytes = 8'000'000;
     test::Bench bench{4096};
+    DialBreaker breaker;
     std::filesystem::path folder;
 };
 
@@ -114,18 +116,40 @@ TEST_F(Sockets, AUnixSocketThatIsNotThereOrHasATooLongPathIsAnErrorNotAnExceptio
     EXPECT_EQ(endless.error(), error::name_too_long);
 }
 
-TEST_F(Sockets, ADialThatIsNotAnsweredEndsAtItsLimit) {
-    // A listener with a full backlog answers no further connect.
-    tcp::acceptor deaf(bench.io, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
-    ASSERT_EQ(::listen(deaf.native_handle(), 0), 0);
-    std::vector<tcp::socket> waiting;
-    for (int i = 0; i < 4; ++i) {
-        waiting.emplace_back(bench.io, tcp::v4());
-        waiting.back().native_non_blocking(true);  // Asio's own connect would wait
-        auto const place = deaf.local_endpoint();
-        (void)::connect(waiting.back().native_handle(), place.data(), static_cast<socklen_t>(place.size()));
+/// A listener with a full backlog: it answers no further connect.
+struct Deaf {
+    explicit Deaf(asio::io_context& io) : acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
+        EXPECT_EQ(::listen(acceptor.native_handle(), 0), 0);
+        auto const place = acceptor.local_endpoint();
+        for (int i = 0; i < 4; ++i) {
+            waiting.emplace_back(io, tcp::v4());
+            waiting.back().native_non_blocking(true);  // Asio's own connect would wait
+            (void)::connect(waiting.back().native_handle(), place.data(), static_cast<socklen_t>(place.size()));
+        }
     }
-    SystemDialer dialer({.host = "127.0.0.1", .port = deaf.local_endpoint().port(), .unix_path = {}});
+    [[nodiscard]] Address address() const {
+        return {.host = "127.0.0.1", .port = acceptor.local_endpoint().port(), .unix_path = {}};
+    }
+    tcp::acceptor acceptor;
+    std::vector<tcp::socket> waiting;
+};
+
+TEST_F(Sockets, ADialIsBrokenOffFromOutside) {
+    Deaf const deaf(bench.io);
+    SystemDialer dialer(deaf.address());
+    auto const dialed = bench.start(dial_with(dialer, bench.clock.now() + 2s));
+    ASSERT_FALSE(*dialed) << "the backlog was not full";
+    breaker.trip();
+    EXPECT_TRUE(bench.wait_until([&] { return dialed->has_value(); }));
+    EXPECT_EQ((*dialed)->error(), error::operation_aborted);
+    auto const next = bench.start(dial_with(dialer, bench.clock.now() + 2s));
+    EXPECT_TRUE(bench.wait_until([&] { return next->has_value(); }));
+    EXPECT_EQ((*next)->error(), error::operation_aborted) << "it stays broken";
+}
+
+TEST_F(Sockets, ADialThatIsNotAnsweredEndsAtItsLimit) {
+    Deaf const deaf(bench.io);
+    SystemDialer dialer(deaf.address());
     auto const dialed = bench.start(dial_with(dialer, bench.clock.now() + 2s));
     bench.advance(2s - 1ns);
     EXPECT_FALSE(*dialed) << "the backlog was not full";

@@ -89,6 +89,23 @@ TEST(Worker, AFullQueueIsAnsweredAtOnce) {
     EXPECT_EQ(**second, Answer(2));
 }
 
+TEST(Worker, ClosingDropsTheQueueAtOnceAndWaitsForNothing) {
+    test::Bench bench;
+    Worker worker(4);
+    Gate gate;
+    auto const under_way = bench.start(ask(worker, gate.job()));
+    gate.wait_until_begun();
+    auto never_done = [] { return 3; };
+    auto const dropped = bench.start(ask(worker, never_done));
+    worker.close();
+    EXPECT_TRUE(bench.wait_until([&] { return dropped->has_value(); }));
+    EXPECT_EQ(**dropped, std::nullopt);
+    EXPECT_FALSE(under_way->has_value());
+    gate.go.set_value();
+    EXPECT_TRUE(bench.wait_until([&] { return under_way->has_value(); }));
+    EXPECT_EQ(**under_way, Answer(1));
+}
+
 TEST(Worker, StoppingFinishesTheJobUnderWayAndDropsTheRest) {
     test::Bench bench;
     Worker worker(1'000'000);
