@@ -2,6 +2,8 @@
 // log what it decided.
 #pragma once
 
+#include <atomic>
+
 #include "ocgate/auth/knowledge.hpp"
 #include "ocgate/auth/observer.hpp"
 #include "ocgate/ops/metrics.hpp"
@@ -24,6 +26,8 @@ public:
     AuthJournal(ops::Metrics& metrics, ops::Log& log) : metrics_(metrics), log_(log) {}
     void decided(auth::AuthResult result, std::string_view client_address, std::string_view user,
                  std::string_view request_id) noexcept override;
+    /// Said once: it is a hint about the configuration, and whoever wants to could cause it with every request.
+    void forwarder_not_trusted(std::string_view peer) noexcept override;
 
     /// The metric's labels, in the order of their numbers.
     [[nodiscard]] static std::vector<std::string> labels();
@@ -31,6 +35,7 @@ public:
 private:
     ops::Metrics& metrics_;
     ops::Log& log_;
+    std::atomic_flag forwarder_told_;
 };
 
 }  // namespace ocgate::app

@@ -214,6 +214,7 @@ Decision Gatekeeper::State::by_credentials(Visit const& visit, Decision decision
                       login_wanted(head, "Authorization is not Basic with a user name and a password"));
     auto const password = credentials->password.reveal();
     auto const source = guesser(visit, decision);
+    if (source.relayed) parts.observer.forwarder_not_trusted(visit.peer);
     Login attempted{.credentials = *credentials,
                     .here = here_key,
                     .right = hash({"right", credentials->user, password}),

@@ -104,6 +104,7 @@ class Login(case.WithOpencode):
     def test_guessing_is_throttled_for_the_guesser_and_nobody_else(self):
         config = {"trusted_proxies": ["127.0.0.0/8"]}
         throttled = self.start_gateway(config=config)
+        self.assertEqual(throttled.client().get(HEALTH, headers=[("X-Forwarded-For", "203.0.113.7")]).status, 200)
         guesser = [("X-Forwarded-For", "203.0.113.7")]
         wrong = self.as_user("alice", "guess", throttled)
         statuses = [wrong.get(HEALTH, headers=guesser).status for _ in range(14)]
@@ -115,6 +116,16 @@ class Login(case.WithOpencode):
         elsewhere = [("X-Forwarded-For", "198.51.100.9")]
         self.assertEqual(throttled.client().get(HEALTH, headers=elsewhere).status, 200)
         self.assertEqual(throttled.client().get(HEALTH).status, 200)
+        told = [entry for entry in throttled.log_entries() if entry["event"] == "forwarder_not_trusted"]
+        self.assertEqual(told, [])
+
+    def test_a_forwarder_nobody_named_is_told_once(self):
+        own = self.start_gateway()
+        for guess in ("one", "two"):
+            self.as_user("alice", guess, own).get(HEALTH, headers=[("X-Forwarded-For", "203.0.113.7")])
+        self.assertEqual(own.wait_event("forwarder_not_trusted")["peer"], "127.0.0.1")
+        told = [entry for entry in own.log_entries() if entry["event"] == "forwarder_not_trusted"]
+        self.assertEqual(len(told), 1)
 
 
 class Htpasswd(case.WithOpencode):

@@ -39,6 +39,10 @@ public:
     /// field and is never handed on. Views live for the call.
     virtual void decided(AuthResult result, std::string_view client_address, std::string_view user,
                          std::string_view request_id) noexcept = 0;
+
+    /// A password is about to be judged for a peer that says it forwards for others and is no trusted proxy: all who
+    /// come through it count as one. Called for each of them; anybody can claim to forward.
+    virtual void forwarder_not_trusted(std::string_view peer) noexcept = 0;
 };
 
 }  // namespace ocgate::auth

@@ -67,7 +67,9 @@ public:
         if (quiet) return;
         entries.push_back({result, std::string(address), std::string(user), std::string(request_id)});
     }
+    void forwarder_not_trusted(std::string_view peer) noexcept override { forwarders.emplace_back(peer); }
     std::vector<Decided> entries;
+    std::vector<std::string> forwarders;
     std::size_t count = 0;
     bool quiet = false;  ///< counts only, so that it allocates nothing
 };

@@ -176,6 +176,10 @@ TEST_F(GatekeeperTest, ALoopbackPeerThatForwardsIsNotExempt) {
             Gate gate(settings);
             Request const right("GET /", {login("ann", "right"), field});
             EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted);
+            EXPECT_THAT(gate.journal.forwarders, testing::Contains(peer));
+            gate.journal.forwarders.clear();
+            EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted);
+            EXPECT_TRUE(gate.journal.forwarders.empty()) << "no password was judged";
             for (int i = 0; i < 3; ++i)
                 EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", std::to_string(i)), field}), peer)), 401U);
             auto const decision = gate.ask(Request("GET /", {login("ann", "4"), field}), peer);
