@@ -12,6 +12,10 @@
 
 namespace bench {
 
+// The example of RFC 6455 §1.3.
+constexpr std::string_view websocket_key = "dGhlIHNhbXBsZSBub25jZQ==",
+                           websocket_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+
 /// Reads one answer after the other, whatever way the bytes were cut.
 class AnswerReader {
 public:
@@ -19,6 +23,7 @@ public:
     bool at_body() const { return state_ != State::head; }
     bool done() const { return state_ == State::done; }
     bool closes() const { return closes_; }
+    bool asks_for_credentials() const { return asks_for_credentials_; }
     void next() { *this = AnswerReader(); }
 
     /// Takes bytes up to the end of the answer, returns how many. What is beyond a head of 200 without length, or of
@@ -91,6 +96,7 @@ private:
         status_ = static_cast<int>(Arguments::to_number(head.substr(9, 3)));
         state_ = State::until_end;
         bool chunked = false;
+        bool accepted = false;
         std::optional<std::size_t> length;
         for (std::size_t at = head.find("\r\n") + 2; at < head.size();) {
             auto const end = head.find("\r\n", at);
@@ -99,7 +105,10 @@ private:
             if (is(line, "content-length:")) length = static_cast<std::size_t>(Arguments::to_number(value(line)));
             if (is(line, "transfer-encoding:")) chunked = true;
             if (is(line, "connection:") && is(value(line), "close")) closes_ = true;
+            if (is(line, "www-authenticate:") && is(value(line), "basic")) asks_for_credentials_ = true;
+            if (is(line, "sec-websocket-accept:")) accepted = value(line) == websocket_accept;
         }
+        if (status_ == 101 && !accepted) throw std::runtime_error("a WebSocket that was not accepted by its key");
         if (status_ == 101) return;
         if (status_ < 200) {
             state_ = State::head;
@@ -145,7 +154,7 @@ private:
     State state_ = State::head;
     std::string kept_;
     int status_ = 0;
-    bool closes_ = false;
+    bool closes_ = false, asks_for_credentials_ = false;
     std::size_t left_ = 0, line_bytes_ = 0;
 };
 

@@ -3,11 +3,13 @@
 
 #include <array>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "load_answer.hpp"
+#include "load_expect.hpp"
 #include "loads.hpp"
 #include "net.hpp"
 
@@ -21,21 +23,26 @@ public:
     struct Member {
         Fd fd;
         AnswerReader answer;
-        StampReader stamps;
+        EventCheck events;
+        std::size_t index = 0;
+        std::size_t checked = 0;  // of the body, by an Expected
         std::int64_t bytes = 0;   // of body received
         std::int64_t unsent = 0;  // of an upload
-        std::string rest;         // of a frame the socket would not take
         std::size_t block_at = 0;
     };
 
-    Crowd(Plan const& plan, std::string request, int expect, int receive_buffer = 0)
-        : plan_(plan), request_(std::move(request)), expect_(expect), receive_buffer_(receive_buffer) {}
+    Crowd(Plan const& plan, std::string request, int expect, std::size_t connections, int receive_buffer = 0)
+        : plan_(plan),
+          request_(std::move(request)),
+          expect_(expect),
+          connections_(connections),
+          receive_buffer_(receive_buffer) {}
 
     /// Opens all, few at a time, and returns when each has its head. `on_bytes(member, bytes)` gets what follows.
     template <class OnBytes>
     void open(OnBytes&& on_bytes) {
-        while (answered_ < plan_.connections) {
-            while (members_.size() < plan_.connections && members_.size() - answered_ < most_opening) add();
+        while (answered_ < connections_) {
+            while (members_.size() < connections_ && members_.size() - answered_ < most_opening) add();
             pump(100'000'000, on_bytes);
         }
     }
@@ -50,21 +57,26 @@ public:
         epoll_.wait(limit_ns, [&](int fd, std::uint32_t events) {
             Member& member = *by_fd_[static_cast<std::size_t>(fd)];
             if ((events & EPOLLOUT) != 0) on_writable(member);
-            if ((events & ~std::uint32_t{EPOLLOUT}) == 0) return;
-            Moved const got = read_some(fd, buffer_);
-            if (got.ended) throw std::runtime_error("a stream ended early");
-            bool const had_head = member.answer.at_body();
-            member.answer.feed({buffer_.data(), got.bytes}, [&](std::string_view bytes) {
-                member.bytes += static_cast<std::int64_t>(bytes.size());
-                on_bytes(member, bytes);
-            });
-            if (had_head || !member.answer.at_body()) return;
-            if (member.answer.status() != expect_)
-                throw std::runtime_error("expected " + std::to_string(expect_) + ", got " +
-                                         std::to_string(member.answer.status()));
-            ++answered_;
+            if ((events & ~std::uint32_t{EPOLLOUT}) != 0) take(member, buffer_.size(), on_bytes);
         });
         plan_.check_time();
+    }
+
+    /// Takes at most so many bytes of what has come for a member.
+    template <class OnBytes>
+    void take(Member& member, std::size_t most, OnBytes&& on_bytes) {
+        Moved const got = read_some(member.fd.get(), std::span(buffer_).first(most));
+        if (got.ended) throw std::runtime_error("a stream ended early");
+        bool const had_head = member.answer.at_body();
+        member.answer.feed({buffer_.data(), got.bytes}, [&](std::string_view bytes) {
+            member.bytes += static_cast<std::int64_t>(bytes.size());
+            on_bytes(member, bytes);
+        });
+        if (had_head || !member.answer.at_body()) return;
+        if (member.answer.status() != expect_)
+            throw std::runtime_error("expected " + std::to_string(expect_) + ", got " +
+                                     std::to_string(member.answer.status()));
+        ++answered_;
     }
 
     std::vector<std::unique_ptr<Member>>& members() { return members_; }
@@ -73,6 +85,7 @@ public:
 private:
     void add() {
         auto member = std::make_unique<Member>();
+        member->index = members_.size();
         member->fd = connect_to_loopback(plan_.port);
         int const fd = member->fd.get();
         if (receive_buffer_ > 0) setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer_, sizeof receive_buffer_);
@@ -86,7 +99,9 @@ private:
 
     Plan const& plan_;
     std::string request_;
-    int expect_, receive_buffer_;
+    int expect_;
+    std::size_t connections_;
+    int receive_buffer_;
     Epoll epoll_;
     std::vector<std::unique_ptr<Member>> members_;
     std::vector<Member*> by_fd_;

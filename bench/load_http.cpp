@@ -1,11 +1,14 @@
 // Requests and answers over keep-alive or fresh connections: as fast as answers come, or at a fixed rate.
 #include <array>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "load_answer.hpp"
+#include "load_expect.hpp"
 #include "load_measure.hpp"
 #include "loads.hpp"
+#include "shared_answers.hpp"
 
 namespace bench {
 namespace {
@@ -22,13 +25,15 @@ public:
           warm_up_(static_cast<std::size_t>(plan.arguments.number("--warm-up"))),
           total_(warm_up_ + static_cast<std::size_t>(plan.arguments.number("--requests", 1))),
           rate_(plan.arguments.number("--rate")) {
-        auto const method = plan.arguments.text("--method", "GET");
+        auto const method = plan.arguments.text("--method", "GET"), path = plan.arguments.text("--path", "/session");
         std::string more = fresh_ ? "Connection: close\r\n" : "";
         if (method == "POST") {
             body_bytes_ = static_cast<std::size_t>(plan.arguments.number("--body"));
             more += "Content-Type: application/json\r\nContent-Length: " + std::to_string(body_bytes_) + "\r\n";
         }
-        request_ = plan.head(method, plan.arguments.text("--path", "/session"), more);
+        request_ = plan.head(method, path, more);
+        if (expect_ == 200 && !plan.arguments.has("--unchecked"))
+            expected_ = Expected::answer_to(method, path, body_bytes_);
         if (body_bytes_ <= block_.size()) request_ += block_.substr(0, body_bytes_), body_bytes_ = 0;
     }
 
@@ -47,7 +52,7 @@ public:
             plan_.check_time();
         }
         report("request", static_cast<double>(total_ - warm_up_), static_cast<double>(total_ - warm_up_), meter_,
-               latencies_, errors_);
+               latencies_, {.answers = total_, .errors = errors_});
     }
 
 private:
@@ -55,7 +60,7 @@ private:
         Fd fd;
         AnswerReader answer;
         std::int64_t due = 0;
-        std::size_t sent = 0;
+        std::size_t sent = 0, checked = 0;
         bool busy = false, watches_writable = false;
     };
 
@@ -83,7 +88,7 @@ private:
 
     void begin(Call& call) {
         call.busy = true;
-        call.sent = 0;
+        call.sent = call.checked = 0;
         call.answer.next();
         if (!call.fd.open()) {
             call.fd = connect_to_loopback(plan_.port);
@@ -125,7 +130,9 @@ private:
             return call.busy ? broken(call) : void();
         }
         if (got.bytes == 0) return;
-        std::size_t const taken = call.answer.feed({buffer_.data(), got.bytes}, [](std::string_view) {});
+        std::size_t const taken = call.answer.feed({buffer_.data(), got.bytes}, [&](std::string_view bytes) {
+            if (expected_ && call.answer.status() == expect_) expected_->check(call.checked, bytes);
+        });
         if (taken < got.bytes) throw std::runtime_error("bytes beyond the answer");
         if (!call.answer.done() || fresh_) return;  // a fresh connection is over when its server has closed it
         if (call.answer.closes()) drop(call);
@@ -136,6 +143,8 @@ private:
         if (call.answer.status() != expect_)
             throw std::runtime_error("expected " + std::to_string(expect_) + ", got " +
                                      std::to_string(call.answer.status()));
+        if (expected_) expected_->check_end(call.checked);
+        if (expect_ == 401 && !call.answer.asks_for_credentials()) throw std::runtime_error("a 401 that asks nothing");
         call.busy = false;
         if (++finished_ == warm_up_) meter_.begin();
         if (finished_ > warm_up_) latencies_.add(now_ns() - call.due);
@@ -161,8 +170,9 @@ private:
     int expect_;
     std::size_t warm_up_, total_;
     std::int64_t rate_;
-    std::string const block_ = std::string(65536, 'b');
+    std::string const block_ = block_of("b");
     std::string request_;
+    std::optional<Expected> expected_;
     std::size_t body_bytes_ = 0;  // of a body that goes out in blocks, after request_
     std::int64_t started_ = 0;
     std::size_t issued_ = 0, finished_ = 0, errors_ = 0;

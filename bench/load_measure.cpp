@@ -37,12 +37,12 @@ double Latencies::microseconds_at(double share) {
 }
 
 void report(char const* unit, double units, double expected, Meter const& meter, Latencies& latencies,
-            std::size_t errors) {
-    std::printf(R"({"unit":"%s","units":%.0f,"expected":%.0f,"seconds":%.6f,"cpu_ns":%lld,"errors":%zu,)"
+            Counts const& counts) {
+    std::printf(R"({"unit":"%s","units":%.0f,"expected":%.0f,"seconds":%.6f,"cpu_ns":%lld,"answers":%zu,"errors":%zu,)"
                 R"("p50_us":%.1f,"p99_us":%.1f,"p999_us":%.1f})"
                 "\n",
                 unit, units, expected, static_cast<double>(meter.took_ns()) / 1e9,
-                static_cast<long long>(meter.cpu_ns()), errors, latencies.microseconds_at(0.5),
+                static_cast<long long>(meter.cpu_ns()), counts.answers, counts.errors, latencies.microseconds_at(0.5),
                 latencies.microseconds_at(0.99), latencies.microseconds_at(0.999));
 }
 

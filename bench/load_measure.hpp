@@ -40,7 +40,12 @@ private:
     std::vector<std::int64_t> all_;
 };
 
+struct Counts {
+    std::size_t answers = 0;  // all of them, with those before the measured part: a proxy logs them too
+    std::size_t errors = 0;   // connections that broke and were replaced
+};
+
 void report(char const* unit, double units, double expected, Meter const& meter, Latencies& latencies,
-            std::size_t errors);
+            Counts const& counts = {});
 
 }  // namespace bench

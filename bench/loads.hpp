@@ -44,6 +44,7 @@ void flood(Plan const& plan);
 void upload(Plan const& plan);
 void echo(Plan const& plan);
 void idle(Plan const& plan);
+void slow(Plan const& plan);
 
 /// The request that opens a terminal's WebSocket.
 std::string upgrade(Plan const& plan, std::string const& query);

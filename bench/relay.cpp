@@ -2,6 +2,9 @@
 // parses, authenticates and counts cannot be cheaper per byte than this; it can per connection, by keeping upstream's.
 //
 //   relay --upstream PORT        prints the port it listens on
+//         [--spoil-up BYTES] [--spoil-down BYTES]    changes one bit of each connection, so many bytes from its
+//                                                    beginning, on the way to the upstream or back: so that bench/run
+//                                                    can show that the load notices
 #include <memory>
 #include <unordered_map>
 
@@ -16,6 +19,7 @@ using namespace bench;
 struct Way {
     std::string waiting;
     bool ended = false;
+    std::int64_t until_spoilt = -1;  // bytes until the one to change; below zero: none, or it is over
 };
 
 struct Pair {
@@ -25,12 +29,18 @@ struct Pair {
 
 class Relay {
 public:
-    Relay(Epoll& epoll, std::uint16_t upstream_port) : epoll_(epoll), upstream_port_(upstream_port) {}
+    Relay(Epoll& epoll, Arguments const& arguments)
+        : epoll_(epoll),
+          upstream_port_(static_cast<std::uint16_t>(arguments.number("--upstream"))),
+          spoil_up_(arguments.number("--spoil-up", -1)),
+          spoil_down_(arguments.number("--spoil-down", -1)) {}
 
     void open(Fd client) {
         auto pair = std::make_shared<Pair>();
         pair->client = std::move(client);
         pair->upstream = connect_to_loopback(upstream_port_);
+        pair->up.until_spoilt = spoil_up_;
+        pair->down.until_spoilt = spoil_down_;
         for (int const fd : {pair->client.get(), pair->upstream.get()}) {
             epoll_.add(fd, EPOLLIN);
             pairs_[fd] = pair;
@@ -63,6 +73,7 @@ private:
             return true;
         }
         if (got.bytes == 0) return true;
+        if (way.until_spoilt >= 0) spoil(way, got.bytes);
         Moved const put = write_some(other, {buffer_.data(), got.bytes});
         if (put.ended) return false;
         if (put.bytes == got.bytes) return true;
@@ -70,6 +81,12 @@ private:
         watch(fd, way, back);
         watch(other, back, way);
         return true;
+    }
+
+    void spoil(Way& way, std::size_t bytes) {
+        auto const at = static_cast<std::size_t>(way.until_spoilt);
+        if (at < bytes) buffer_[at] = static_cast<char>(buffer_[at] ^ 1);
+        way.until_spoilt = at < bytes ? -1 : way.until_spoilt - static_cast<std::int64_t>(bytes);
     }
 
     bool drain(int fd, int other, Way& to_fd, Way const& from_fd) {
@@ -97,17 +114,19 @@ private:
 
     Epoll& epoll_;
     std::uint16_t upstream_port_;
+    std::int64_t spoil_up_, spoil_down_;
     std::unordered_map<int, std::shared_ptr<Pair>> pairs_;
-    std::array<char, 65536> buffer_{};
+    // Large: what a byte costs is mostly the number of reads and writes, and with 64 KiB nginx is at times cheaper.
+    std::array<char, 262144> buffer_{};
 };
 
 }  // namespace
 
 int main(int argc, char** argv) try {
     start_as_tool();
-    Arguments const arguments({argv + 1, static_cast<std::size_t>(argc - 1)}, " --upstream ");
+    Arguments const arguments({argv + 1, static_cast<std::size_t>(argc - 1)}, " --upstream --spoil-up --spoil-down ");
     Epoll epoll;
-    auto const relay = std::make_unique<Relay>(epoll, static_cast<std::uint16_t>(arguments.number("--upstream")));
+    auto const relay = std::make_unique<Relay>(epoll, arguments);
     std::uint16_t port = 0;
     Fd const listener = listen_on_loopback(port);
     epoll.add(listener.get(), EPOLLIN);

@@ -7,14 +7,16 @@
 //   GET  /20k                    20 KiB of JSON
 //   GET  /chunked                8 KiB of JSON in eight chunks
 //   GET  /10m                    10 MB
-//   POST anything                reads the body and answers how many bytes it had
+//   POST anything                reads the body and answers how many bytes it had, -1 if they were not the bench's
 //   GET  /event?rate=R           event stream, R events a second to all subscribers at once; R = 0: only the first
-//   GET  /event?rate=R&spread=1  the same rate for each, but each at its own moment
+//   GET  /event?rate=R&spread=1  the same rate for each, but each gets events of its own, at its own moments
+//   GET  /event?flood=EVENTS     as fast as they are taken
 //   GET  /global/event           event stream that stays silent
 //   GET  /global/health          as opencode answers it
 //   GET  /pty/…/connect          WebSocket; without a query it sends back every frame
 //        ?flood=FRAMES&frame=N   sends FRAMES binary frames of N bytes
-//        ?sink=BYTES             takes BYTES, framing included, then sends one frame
+//        ?sink=BYTES&frame=N     takes BYTES, framing included, of frames of N bytes, then sends one frame; leaves
+//                                when they are others
 #include <algorithm>
 #include <array>
 #include <map>
@@ -22,7 +24,7 @@
 #include <vector>
 
 #include "net.hpp"
-#include "upstream_answers.hpp"
+#include "shared_answers.hpp"
 #include "upstream_requests.hpp"
 
 namespace {
@@ -31,7 +33,6 @@ using namespace bench;
 
 constexpr std::size_t most_waiting_bytes = 1 << 20;  // a subscriber that falls behind further is cut off
 constexpr std::size_t most_head_bytes = 65536;
-constexpr std::size_t ten_megabytes = 10'000'000;
 
 struct Client {
     enum class Doing { requests, body, stream, echo, sink };
@@ -43,16 +44,25 @@ struct Client {
     bool close_when_written = false;
     bool watches_writable = false;
     std::int64_t body_bytes = 0, body_left = 0;
+    std::string_view wanted;  // what a body or an upload repeats
+    bool as_wanted = true;
     std::string_view block;  // then this one, again and again, until `repeat_left` bytes are out
     std::size_t block_at = 0, repeat_left = 0;
 };
 
-/// Subscribers of one rate. Together: every period, one event to all. Spread: the period is shared out among them.
+/// Subscribers of one rate. Together: every period, one event to all. Spread: the period is shared out among them, and
+/// each has events, and their numbers, of its own.
 struct Broadcast {
+    struct Subscriber {
+        int fd;
+        std::uint64_t events;
+    };
+
     std::int64_t period_ns = 0;
     bool spread = false;
     std::int64_t next_ns = 0;
-    std::vector<int> subscribers;
+    std::vector<Subscriber> subscribers;
+    std::uint64_t events = 0;
     std::size_t turn = 0;
 };
 
@@ -90,17 +100,19 @@ public:
             if (subscribers.empty() || broadcast.period_ns == 0 || broadcast.next_ns > now) continue;
             auto const share = broadcast.spread ? static_cast<std::int64_t>(subscribers.size()) : 1;
             if (broadcast.next_ns < now - broadcast.period_ns) broadcast.next_ns = now;  // nobody was subscribed
-            std::string const event = chunk_of(event_of(now));
             if (broadcast.spread) {
                 for (; broadcast.next_ns <= now && !subscribers.empty();
-                     broadcast.next_ns += broadcast.period_ns / share)
-                    if (Client* const client = find(subscribers[++broadcast.turn % subscribers.size()]))
-                        send(*client, event);
+                     broadcast.next_ns += broadcast.period_ns / share) {
+                    auto& subscriber = subscribers[++broadcast.turn % subscribers.size()];
+                    std::string const event = chunk_of(event_of(now, subscriber.events++));
+                    if (Client* const client = find(subscriber.fd)) send(*client, event);
+                }
             } else {
                 broadcast.next_ns += broadcast.period_ns;
+                std::string const event = chunk_of(event_of(now, broadcast.events++));
                 auto const to = subscribers;  // a failed write unsubscribes
-                for (int const fd : to)
-                    if (Client* const client = find(fd)) send(*client, event);
+                for (auto const& subscriber : to)
+                    if (Client* const client = find(subscriber.fd)) send(*client, event);
             }
         }
     }
@@ -114,7 +126,8 @@ private:
     void close(Client& client) {
         int const fd = client.fd.get();
         if (client.doing == Client::Doing::stream)
-            for (auto& [key, broadcast] : broadcasts_) std::erase(broadcast.subscribers, fd);
+            for (auto& [key, broadcast] : broadcasts_)
+                std::erase_if(broadcast.subscribers, [fd](auto const& subscriber) { return subscriber.fd == fd; });
         clients_[static_cast<std::size_t>(fd)].reset();
     }
 
@@ -202,16 +215,16 @@ private:
             }
             case Client::Doing::body: {
                 auto const n = std::min<std::size_t>(bytes.size(), static_cast<std::size_t>(client.body_left));
+                compare(client, bytes.substr(0, n));
                 bytes.remove_prefix(n);
-                client.body_left -= static_cast<std::int64_t>(n);
                 return client.body_left > 0 || body_over(client);
             }
             case Client::Doing::sink: {
-                client.body_left -= static_cast<std::int64_t>(bytes.size());
+                compare(client, bytes);
                 bytes = {};
+                if (client.body_left < 0 || !client.as_wanted) return close(client), false;
                 if (client.body_left > 0) return true;
-                client.body_left = client.body_bytes;
-                return send(client, frame_head(4, false) + "done");
+                return send(client, frame_head(sink_thanks.size(), false) + std::string(sink_thanks));
             }
             case Client::Doing::echo:
                 client.in += bytes;
@@ -224,9 +237,20 @@ private:
         return false;
     }
 
+    /// Takes the next bytes of what is to repeat `wanted` from its beginning on.
+    static void compare(Client& client, std::string_view bytes) {
+        while (!bytes.empty()) {
+            auto const done = static_cast<std::size_t>(client.body_bytes - client.body_left);
+            auto const part = client.wanted.substr(done % client.wanted.size(), bytes.size());
+            client.as_wanted = client.as_wanted && bytes.starts_with(part);
+            client.body_left -= static_cast<std::int64_t>(part.size());
+            bytes.remove_prefix(part.size());
+        }
+    }
+
     bool body_over(Client& client) {
         client.doing = Client::Doing::requests;
-        return send(client, answer(std::string("{\"bytes\":").append(std::to_string(client.body_bytes)).append("}")));
+        return send(client, answer(received_json(client.as_wanted ? client.body_bytes : -1)));
     }
 
     bool serve(Client& client, std::string_view head) {
@@ -240,13 +264,15 @@ private:
             if (length.empty()) return refuse(client, "411 Length Required");
             client.doing = Client::Doing::body;
             client.body_bytes = client.body_left = Arguments::to_number(length);
+            client.wanted = posted_;
+            client.as_wanted = true;
             return client.body_left > 0 || body_over(client);
         }
         if (method != "GET") return refuse(client, "405 Method Not Allowed");
         if (path == "/session") return send(client, small_);
         if (path == "/20k") return send(client, large_);
         if (path == "/chunked") return send(client, chunked_);
-        if (path == "/10m") return send_repeated(client, huge_head_, fill_, ten_megabytes);
+        if (path == "/10m") return send_repeated(client, huge_head_, fill_, huge_bytes);
         if (path == "/global/health") return send(client, healthy_);
         if (path == "/event" || path == "/global/event") return subscribe(client, target);
         if (path.starts_with("/pty/") && path.ends_with("/connect")) return upgrade(client, head, target);
@@ -262,14 +288,16 @@ private:
     bool subscribe(Client& client, std::string_view target) {
         client.doing = Client::Doing::stream;
         client.close_when_written = false;
+        std::string const head = std::string(event_stream_head) + chunk_of(first_event);
+        if (auto const events = parameter(target, "flood"); events > 0)
+            return send_repeated(client, head, event_flood_, chunk_of(flood_event()).size() * std::size_t(events));
         auto const rate = parameter(target, "rate");
         bool const spread = parameter(target, "spread") != 0;
         auto& broadcast = broadcasts_[{rate, spread}];
         broadcast.period_ns = rate > 0 ? 1'000'000'000 / rate : 0;
         broadcast.spread = spread;
-        broadcast.subscribers.push_back(client.fd.get());
-        std::string const first = chunk_of("data: {\"type\":\"server.connected\",\"properties\":{}}\n\n");
-        return send(client, std::string(event_stream_head) + first);
+        broadcast.subscribers.push_back({.fd = client.fd.get(), .events = 0});
+        return send(client, head);
     }
 
     bool upgrade(Client& client, std::string_view head, std::string_view target) {
@@ -281,13 +309,20 @@ private:
             "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             "Sec-WebSocket-Accept: " +
             accept_of(key) + "\r\n\r\n";
+        auto const frame = static_cast<std::size_t>(parameter(target, "frame"));
         if (auto const frames = parameter(target, "flood"); frames > 0) {
             client.doing = Client::Doing::stream;
-            auto const& block = frames_of(static_cast<std::size_t>(parameter(target, "frame")));
-            return send_repeated(client, accepted, block.bytes, block.frame_bytes * static_cast<std::size_t>(frames));
+            std::string& block = floods_[frame];
+            if (block.empty()) block = block_of(flood_frame(frame));
+            return send_repeated(client, accepted, block, flood_frame(frame).size() * static_cast<std::size_t>(frames));
         }
         client.body_bytes = client.body_left = parameter(target, "sink");
         client.doing = client.body_left > 0 ? Client::Doing::sink : Client::Doing::echo;
+        if (client.body_left > 0) {
+            std::string& block = uploads_[frame];
+            if (block.empty()) block = block_of(upload_frame(frame));
+            client.wanted = block;
+        }
         return send(client, accepted);
     }
 
@@ -309,32 +344,18 @@ private:
         return back.empty() || send(client, back);
     }
 
-    struct Frames {
-        std::string bytes;
-        std::size_t frame_bytes = 0;
-    };
-
-    /// About 64 KiB of whole frames, so that a flood is few large writes.
-    Frames const& frames_of(std::size_t payload_bytes) {
-        Frames& frames = frames_[payload_bytes];
-        if (frames.bytes.empty()) {
-            std::string const one = frame_head(payload_bytes, false) + std::string(payload_bytes, 'z');
-            frames.frame_bytes = one.size();
-            while (frames.bytes.size() < 65536) frames.bytes += one;
-        }
-        return frames;
-    }
-
     Epoll& epoll_;
     std::vector<std::unique_ptr<Client>> clients_;  // by descriptor
     std::map<std::pair<std::int64_t, bool>, Broadcast> broadcasts_;
-    std::map<std::size_t, Frames> frames_;
+    std::map<std::size_t, std::string> floods_, uploads_;  // by the size of a frame's payload
     std::array<char, 65536> buffer_{};
-    std::string const small_ = answer(json_of(300)), large_ = answer(json_of(20480)), chunked_ = chunked_answer();
+    std::string const small_ = answer(json_of(small_bytes)), large_ = answer(json_of(large_bytes)),
+                      chunked_ = chunked_answer();
     std::string const healthy_ = answer(R"({"healthy":true,"version":"1.0.0"})");
-    std::string const fill_ = std::string(65536, 'x');
-    std::string const huge_head_ = "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: " +
-                                   std::to_string(ten_megabytes) + "\r\n\r\n";
+    std::string const fill_ = block_of("x"), posted_ = block_of("b"), event_flood_ = block_of(chunk_of(flood_event()));
+    std::string const huge_head_ =
+        "HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nContent-Length: " + std::to_string(huge_bytes) +
+        "\r\n\r\n";
 };
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "upstream_answers.hpp"
+#include "shared_answers.hpp"
 
 #include <array>
 #include <charconv>
@@ -27,19 +27,40 @@ std::string answer(std::string_view body, std::string_view type) {
            "\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
+std::string received_json(std::int64_t bytes) { return "{\"bytes\":" + std::to_string(bytes) + "}"; }
+
 std::string chunk_of(std::string_view bytes) { return hex_of(bytes.size()) + "\r\n" + std::string(bytes) + "\r\n"; }
 
 std::string chunked_answer() {
-    std::string const body = json_of(8192);
+    std::string const body = json_of(chunked_bytes);
     std::string text = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
     for (std::size_t at = 0; at < body.size(); at += 1024) text += chunk_of(body.substr(at, 1024));
     return text + "0\r\n\r\n";
 }
 
-std::string event_of(std::int64_t at_ns) {
+std::string event_of(std::int64_t at_ns, std::uint64_t number) {
     auto const at = stamp(at_ns);
+    std::string digits(event_number_digits, '0');
+    for (std::size_t i = digits.size(); i > 0; --i, number /= 10) digits[i - 1] = static_cast<char>('0' + number % 10);
     return R"(data: {"type":"message.part.updated","properties":{"part":{"id":"prt_1","type":"text","text":")" +
-           std::string(180, 'y') + R"("},"at":")" + std::string(at.data(), at.size()) + "\"}}\n\n";
+           std::string(160, 'y') + R"("},)" + std::string(event_number_field) + digits + R"(","at":")" +
+           std::string(at.data(), at.size()) + "\"}}\n\n";
 }
+
+std::string block_of(std::string_view unit) {
+    std::string block;
+    while (block.size() < 65536) block += unit;
+    return block;
+}
+
+std::string flood_frame(std::size_t payload_bytes) {
+    return frame_head(payload_bytes, false) + std::string(payload_bytes, 'z');
+}
+
+std::string upload_frame(std::size_t payload_bytes) {
+    return frame_head(payload_bytes, true) + std::string(payload_bytes, 'u');
+}
+
+std::string flood_event() { return event_of(0, 0); }
 
 }  // namespace bench
