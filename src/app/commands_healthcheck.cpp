@@ -22,7 +22,8 @@ Answer ask(rt::Address const& address, bool with_upstream, milliseconds timeout)
     rt::SystemClock clock;
     rt::Deadlines deadlines(context.get_executor(), clock);
     rt::WindowPool windows(16 * 1024);
-    rt::PeerResources const resources{context.get_executor(), deadlines, windows};
+    rt::Poller poller(context.get_executor());
+    rt::PeerResources const resources{context.get_executor(), deadlines, windows, poller};
     rt::SystemDialer dialer(address);
     rt::FetchRequest request;
     request.target = with_upstream ? "/readyz?upstream=1" : "/readyz";

@@ -64,7 +64,8 @@ private:
     rt::SystemClock clock_;
     rt::Deadlines deadlines_{io_.get_executor(), clock_};
     rt::WindowPool windows_{16 * 1024, 2};
-    rt::PeerResources resources_{io_.get_executor(), deadlines_, windows_};
+    rt::Poller poller_{io_.get_executor()};
+    rt::PeerResources resources_{io_.get_executor(), deadlines_, windows_, poller_};
 
     Config config_;
     Flags const flags_;

@@ -49,7 +49,7 @@ rt::Task<Next> Exchange::relay_event_stream() {
         relayed = failure_of(*client_, Side::client, Step::event_stream,
                              why == Reason::timed_out ? make_error_code(Reason::stalled) : why);
     } else {
-        if (upload_complete_) co_await clear_desk();
+        if (upload_complete_) clear_desk();
         connection_.phase = Connection::Phase::stream;
         relayed = co_await relay_events(body, chunked, fillable, coded);
     }

@@ -156,8 +156,8 @@ void Exchange::drop_upstream() {
 }
 
 void Exchange::return_upstream() {
-    if (shard_.draining || connection_.upstream->ended() || connection_.upstream->interrupted() ||
-        !connection_.upstream->text().empty() || shard_.snapshot->dialer != snapshot_->dialer) {
+    if (shard_.draining || connection_.upstream->interrupted() || !connection_.upstream->quiet() ||
+        shard_.snapshot->dialer != snapshot_->dialer) {
         drop_upstream();
         return;
     }
@@ -393,12 +393,11 @@ void Exchange::keep_record() {
     }
 }
 
-rt::Task<void> Exchange::clear_desk() {
+void Exchange::clear_desk() {
     keep_record();
     if (!head_consumed_) client_->consume(desk_->request.bytes);
     head_consumed_ = true;
     desk_.reset();
-    co_await client_->settle();
 }
 
 void Exchange::collect(std::string_view content, bool complete) {

@@ -59,7 +59,7 @@ private:
     rt::Task<Outcome<void>> pump_to_client(wire::FrameBoundary& frames);
 
     /// Copies what the record says of the request and returns the desk and the request's bytes: a stream begins.
-    rt::Task<void> clear_desk();
+    void clear_desk();
     void keep_record();
     Outcome<std::size_t> write_head(bool close);
     void collect(std::string_view content, bool complete);

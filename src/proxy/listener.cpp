@@ -10,7 +10,7 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -64,62 +64,65 @@ bool is_live(sockaddr_un const& name) noexcept {
 
 Listener::Listener(ShardState& shard, int socket, Adopt adopt)
     : shard_(shard),
-      socket_(shard.parts.executor, socket),
+      socket_(socket),
       adopt_(std::move(adopt)),
       rest_(
-          shard.deadlines, [](void* self) { static_cast<Listener*>(self)->rested_.notify(); }, this) {}
+          shard.deadlines, [](void* self) { static_cast<Listener*>(self)->ready({}); }, this) {
+    auto const why = shard.poller.add(socket, *this, rt::Poller::Interest::reading);
+    if (why) throw boost::system::system_error(why, "epoll_ctl");
+}
 
 rt::Task<void> Listener::run() {
     while (!stopped_) {
-        auto [why] = co_await socket_.async_wait(decltype(socket_)::wait_read, rt::nothrow);
-        if (why || stopped_) co_return;
-        if (!accept_batch()) {
-            // Out of descriptors or memory: trying again at once would only burn the processor.
-            rest_.set(shard_.now() + rest_time);
-            co_await rested_.wait();
+        switch (accept_batch()) {
+            case Batch::all:
+                co_await go_on_.wait();
+                break;
+            case Batch::more:  // the connections already there get their turn first
+                co_await asio::post(shard_.parts.executor, asio::use_awaitable_t<rt::Executor>{});
+                break;
+            case Batch::failed:
+                // Out of descriptors or memory: trying again at once would only burn the processor.
+                rest_.set(shard_.now() + rest_time);
+                while (rest_.when() != rt::never && !stopped_) co_await go_on_.wait();
+                break;
         }
     }
 }
 
-bool Listener::accept_batch() {
-    for (int i = 0; i < batch && !stopped_; ++i) {
+void Listener::ready(rt::Readiness) { go_on_.notify(); }
+
+Listener::Batch Listener::accept_batch() {
+    for (int i = 0; i < batch; ++i) {
+        if (stopped_) return Batch::all;
         sockaddr_storage from{};
         socklen_t size = sizeof from;
         auto* name = reinterpret_cast<sockaddr*>(&from);
-        int const fd = ::accept4(socket_.native_handle(), name, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int const fd = ::accept4(socket_.get(), name, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd < 0) {
-            if (errno == EAGAIN || errno == EWOULDBLOCK) return true;
+            if (errno == EAGAIN || errno == EWOULDBLOCK) return Batch::all;
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
             shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, last_error()}, "");
-            return false;
+            return Batch::failed;
         }
-        if (!take_in(fd, from)) return false;
+        if (!take_in(fd, from)) return Batch::failed;
     }
-    return true;
+    return Batch::more;
 }
 
 // Whatever goes wrong for one connection ends that one alone, and its descriptor does not stay behind.
 bool Listener::take_in(int fd, sockaddr_storage const& from) noexcept {
-    bool ours = true;  // until a socket object owns it
+    rt::Descriptor socket(fd);
     try {
         auto const limit = shard_.snapshot->limits.connections;
         if (shard_.parts.connections.load(std::memory_order_relaxed) >= limit + extra_connections) {
             shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, address_of(from));
-            ::close(fd);
             return true;
         }
-        error_code why;
-        rt::Socket socket(shard_.parts.executor);
-        auto const family = static_cast<int>(from.ss_family);
-        socket.assign(asio::generic::stream_protocol(family == AF_UNSPEC ? AF_UNIX : family, 0), fd, why);
-        if (!why) {
-            ours = false;
-            adopt_(rt::PeerPtr(new rt::Peer(shard_.resources, std::move(socket))), address_of(from));
-            return true;
-        }
+        adopt_(rt::PeerPtr(new rt::Peer(shard_.resources, std::move(socket))), address_of(from));
+        return true;
     } catch (...) {  // out of memory: told like any other bound that is reached
     }
-    if (ours) ::close(fd);
     shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, "");
     return false;
 }
@@ -127,9 +130,9 @@ bool Listener::take_in(int fd, sockaddr_storage const& from) noexcept {
 void Listener::stop() noexcept {
     if (stopped_) return;
     stopped_ = true;
-    error_code ignored;
-    socket_.close(ignored);
-    if (rested_.waiting()) rested_.notify();
+    shard_.poller.remove(socket_.get(), *this);
+    socket_.reset();
+    if (go_on_.waiting()) go_on_.notify();
 }
 
 boost::system::result<int, error_code> open_listener(rt::Address const& address, bool shared, rt::Address& bound) {

@@ -3,30 +3,33 @@
 
 #include <sys/socket.h>
 
-#include <boost/asio/posix/basic_stream_descriptor.hpp>
-
 #include "shard_state.hpp"
 
 namespace ocgate::proxy {
 
 /// Takes the listening socket over. Runs until `stop`.
-class Listener {
+class Listener final : private rt::Pollable {
 public:
     using Adopt = std::function<void(rt::PeerPtr, std::string address)>;
     Listener(ShardState& shard, int socket, Adopt adopt);
+    ~Listener() { stop(); }
+    Listener(Listener const&) = delete;
+    Listener& operator=(Listener const&) = delete;
 
     rt::Task<void> run();
     void stop() noexcept;
 
 private:
-    bool accept_batch();  ///< false: rest before the next one
+    void ready(rt::Readiness now) override;
+    enum class Batch : std::uint8_t { all, more, failed };
+    Batch accept_batch();
     bool take_in(int fd, sockaddr_storage const& from) noexcept;
 
     ShardState& shard_;
-    boost::asio::posix::basic_stream_descriptor<rt::Executor> socket_;
+    rt::Descriptor socket_;
     bool stopped_ = false;
     Adopt adopt_;
-    rt::Signal rested_;
+    rt::Signal go_on_;  ///< there may be connections to accept, the rest is over, or it is to stop
     rt::Deadline rest_;
 };
 

@@ -27,7 +27,8 @@ ShardState::ShardState(ShardParts p, std::shared_ptr<Snapshot const> s)
       snapshot(std::move(s)),
       deadlines(parts.executor, parts.clock),
       windows(parts.window_bytes),
-      resources{parts.executor, deadlines, windows},
+      poller(parts.executor),
+      resources{parts.executor, deadlines, windows, poller},
       upstreams(resources, parts.recorder),
       last_id(parts.seed),
       tasks(parts.executor, parts.escaped) {
@@ -120,7 +121,7 @@ void Shard::when_drained(std::function<void()> drained) {
 
 ShardLoad Shard::load() const {
     return {inside_->connections.size(), inside_->upstreams.idle(), inside_->windows.lent(),
-            inside_->deadlines.active()};
+            inside_->windows.blocks.lent(), inside_->deadlines.active()};
 }
 
 rt::PeerResources const& Shard::resources() const noexcept { return inside_->resources; }

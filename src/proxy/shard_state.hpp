@@ -51,6 +51,7 @@ struct ShardState {
     std::shared_ptr<Snapshot const> snapshot;
     rt::Deadlines deadlines;
     rt::WindowPool windows;
+    rt::Poller poller;
     rt::PeerResources resources;
     Upstreams upstreams;
     std::vector<std::unique_ptr<Desk>> desks;  ///< unused ones; at most `kept_desks`

@@ -38,7 +38,7 @@ rt::Task<Next> Exchange::tunnel() {
     if (why) {
         ended = failure_of(*client_, Side::client, Step::tunnel, why);
     } else {
-        co_await clear_desk();  // bytes sent early stay, and go first
+        clear_desk();  // bytes sent early stay, and go first
         client_->stop_listening();
         connection_.phase = Connection::Phase::stream;
         uploads_.spawn(inbound());

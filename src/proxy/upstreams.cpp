@@ -19,7 +19,7 @@ rt::PeerPtr Upstreams::take() {
     while (!idle_.empty()) {
         auto& newest = *idle_.back()->peer;
         // Bytes nobody asked for would be taken for the next answer.
-        if (!newest.text().empty() || newest.ended() || !newest.open()) {
+        if (!newest.quiet()) {
             drop(&newest);
             continue;
         }

@@ -1,12 +1,17 @@
 #include "ocgate/rt/dialer.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/basic_resolver.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <cerrno>
 #include <memory>
 #include <optional>
 
@@ -29,29 +34,56 @@ struct Lookup {
     std::vector<Endpoint> found;
 };
 
-/// Closes the socket when it is to end; the connect under way then ends with an error.
-struct Attempt {
-    Attempt(PeerResources const& resources, DialBreaker& breaker)
-        : socket(resources.executor),
+/// One dial: ends when it is to end, whatever it waits for.
+struct Attempt final : Pollable {
+    Attempt(PeerResources const& r, DialBreaker& breaker)
+        : resources(r),
           deadline(
-              resources.deadlines, [](void* self) { static_cast<Attempt*>(self)->end(Reason::timed_out); }, this),
+              r.deadlines, [](void* self) { static_cast<Attempt*>(self)->end(Reason::timed_out); }, this),
           watch(
               breaker, [](void* self) { static_cast<Attempt*>(self)->end(asio::error::operation_aborted); }, this) {
         if (breaker.tripped()) ended = asio::error::operation_aborted;
     }
     void end(error_code why) {
         if (!ended) ended = why;
-        error_code ignored;
-        socket.close(ignored);
         auto const asked = lookup;  // outlives the coroutine that goes on inside `notify`
-        if (asked && asked->over.waiting()) asked->over.notify();
+        if (asked && asked->over.waiting()) return asked->over.notify();
+        if (connected.waiting()) connected.notify();
     }
-    Socket socket;
+    void ready(Readiness) override {
+        if (connected.waiting()) connected.notify();
+    }
+
+    PeerResources const& resources;
     std::shared_ptr<Lookup> lookup;
+    Signal connected;
     error_code ended;  ///< why nothing more is to be tried
     Deadline deadline;
     DialBreaker::Watch watch;
 };
+
+error_code system_error(int number) { return {number, boost::system::system_category()}; }
+
+/// 0 when connected, EINPROGRESS or EALREADY while on the way.
+int connect_now(int socket, Endpoint const& endpoint) noexcept {
+    return ::connect(socket, endpoint.data(), static_cast<socklen_t>(endpoint.size())) == 0 ? 0 : errno;
+}
+
+Task<error_code> connect(Attempt& attempt, int socket, Endpoint const& endpoint) {
+    auto outcome = connect_now(socket, endpoint);
+    // On loopback the other side has answered by the time the call returns: asking again saves a wait (connect(2)).
+    if (outcome == EINPROGRESS) outcome = connect_now(socket, endpoint);
+    if (outcome != EINPROGRESS && outcome != EALREADY) co_return outcome == 0 ? error_code() : system_error(outcome);
+    auto& poller = attempt.resources.poller;
+    if (auto const why = poller.add(socket, attempt, Poller::Interest::writing)) co_return why;
+    co_await attempt.connected.wait();
+    poller.remove(socket, attempt);
+    if (attempt.ended) co_return attempt.ended;
+    int failed = 0;
+    socklen_t size = sizeof failed;
+    if (::getsockopt(socket, SOL_SOCKET, SO_ERROR, &failed, &size) != 0) failed = errno;
+    co_return failed == 0 ? error_code() : system_error(failed);
+}
 
 Task<error_code> look_up(Attempt& attempt, Executor executor, Address const& address, std::vector<Endpoint>& found) {
     auto const lookup = std::make_shared<Lookup>(executor);
@@ -97,16 +129,18 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
     }
     why = asio::error::host_not_found;
     for (auto const& endpoint : endpoints) {
-        error_code ignored;
-        attempt.socket.close(ignored);
-        if (attempt.socket.open(endpoint.protocol(), why); why) continue;
-        auto [failed] = co_await attempt.socket.async_connect(endpoint, nothrow);
+        Descriptor socket(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+        why = socket ? error_code() : system_error(errno);
+        if (!why) why = co_await connect(attempt, socket.get(), endpoint);
         if (attempt.ended) co_return attempt.ended;
-        why = failed;
         if (why) continue;
-        if (!address_.is_unix()) attempt.socket.set_option(asio::ip::tcp::no_delay(true), ignored);
-        attempt.deadline.set(never);
-        co_return PeerPtr(new Peer(resources, std::move(attempt.socket)));
+        int const on = 1;
+        if (!address_.is_unix()) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        try {
+            co_return PeerPtr(new Peer(resources, std::move(socket)));
+        } catch (boost::system::system_error const& e) {
+            why = e.code();
+        }
     }
     co_return why;
 }

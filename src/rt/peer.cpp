@@ -1,11 +1,24 @@
 #include "ocgate/rt/peer.hpp"
 
+#include <sys/socket.h>
+
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <cassert>
+#include <cerrno>
 #include <cstring>
 
 namespace ocgate::rt {
 namespace error = asio::error;
+
+namespace {
+
+error_code last_error() noexcept {
+    if (errno == EAGAIN || errno == EWOULDBLOCK) return error::would_block;
+    return {errno, boost::system::system_category()};
+}
+
+}  // namespace
 
 void Gather::consume(std::size_t n) noexcept {
     std::size_t kept = 0;
@@ -18,10 +31,9 @@ void Gather::consume(std::size_t n) noexcept {
     count_ = kept;
 }
 
-Peer::Peer(PeerResources const& resources, Socket socket)
+Peer::Peer(PeerResources const& resources, Descriptor socket)
     : resources_(resources),
       socket_(std::move(socket)),
-      data_(store_.data()),
       read_deadline_(
           resources.deadlines,
           [](void* self) {
@@ -35,125 +47,122 @@ Peer::Peer(PeerResources const& resources, Socket socket)
           [](void* self) {
               auto& peer = *static_cast<Peer*>(self);
               peer.write_expired_ = true;
-              peer.cancel();
+              if (peer.room_.waiting()) peer.room_.notify();
           },
           this) {
-    assert(resources.windows.window_bytes() > store_bytes);  // a window takes over what the store holds, and more
-    error_code ignored;
-    socket_->non_blocking(true, ignored);
+    assert(resources.windows.window_bytes() > WindowPool::block_bytes);  // it takes over what a block holds, and more
+    if (!socket_) return;
+    auto const why = resources_.poller.add(socket_.get(), *this, Poller::Interest::reading);
+    if (why) throw boost::system::system_error(why, "epoll_ctl");
 }
 
-Peer::Peer(PeerResources const& resources, std::unique_ptr<Wire> wire) : Peer(resources, Socket(resources.executor)) {
-    socket_.reset();
+Peer::Peer(PeerResources const& resources, std::unique_ptr<Wire> wire) : Peer(resources, Descriptor()) {
     wire_ = std::move(wire);
+    wire_->tell([this](Readiness now) { ready(now); });
 }
 
 Peer::~Peer() {
     close();
-    release_window();
+    release();
 }
 
-std::size_t Peer::capacity() const noexcept { return window_ ? resources_.windows.window_bytes() : store_bytes; }
+// ---- what was read
 
-void Peer::adopt_window() {
-    auto window = resources_.windows.lend();
-    std::memcpy(window.get(), data_ + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-    window_ = std::move(window);
-    data_ = window_.get();
+std::size_t Peer::capacity() const noexcept {
+    if (window_) return resources_.windows.window_bytes();
+    return block_ ? WindowPool::block_bytes : 0;
 }
 
-void Peer::release_window() noexcept {
-    if (!window_) return;
-    resources_.windows.give_back(std::move(window_));
-    window_ = nullptr;
-    data_ = store_.data();
+void Peer::release() noexcept {
+    if (block_) resources_.windows.blocks.give_back(std::move(block_));
+    if (window_) resources_.windows.windows.give_back(std::move(window_));
+    data_ = nullptr;
+    begin_ = end_ = 0;
 }
 
 void Peer::consume(std::size_t n) noexcept {
     begin_ += static_cast<std::uint32_t>(n);
-    if (begin_ != end_) return;
-    fresh_ = false;  // nothing is left that `fill` could report
-    if (reading_) return;
-    begin_ = end_ = 0;
-    release_window();
+    if (begin_ == end_) release();
 }
 
-std::size_t Peer::try_read(asio::mutable_buffer into, error_code& why) {
-    return wire_ ? wire_->try_read(into, why) : socket_->read_some(asio::buffer(into), why);
-}
-
-void Peer::start_read() {
-    if (begin_ == end_) {
-        begin_ = end_ = 0;
-        release_window();
-    }
-    if (end_ == capacity()) {
-        if (!window_) {
-            adopt_window();
-        } else {
-            std::memmove(data_, data_ + begin_, end_ - begin_);
-            end_ -= begin_;
-            begin_ = 0;
-        }
-    }
-    reading_ = true;
-    asio::mutable_buffer const into(data_ + end_, capacity() - end_);
-    if (wire_) {
-        wire_->read(into, [self = PeerPtr(this)](error_code why, std::size_t n) { self->read_done(why, n); });
+/// A window for what the block holds, or what the window holds moved to its front.
+void Peer::make_room() {
+    auto const held = end_ - begin_;
+    if (window_) {
+        std::memmove(data_, data_ + begin_, held);
     } else {
-        socket_->async_read_some(asio::buffer(into),
-                                 [self = PeerPtr(this)](error_code why, std::size_t n) { self->read_done(why, n); });
+        auto window = resources_.windows.windows.lend();
+        std::memcpy(window.get(), data_ + begin_, held);
+        release();
+        window_ = std::move(window);
+        data_ = window_.get();
     }
+    begin_ = 0;
+    end_ = held;
 }
 
-void Peer::read_done(error_code why, std::size_t n) {
-    reading_ = false;
-    if (!open_) {
-        if (arrived_.waiting()) arrived_.notify();
-        return;
+std::size_t Peer::try_read(std::span<char> into, error_code& why) noexcept {
+    if (wire_) return wire_->try_read(into, why);
+    ssize_t n = 0;
+    do {
+        n = ::recv(socket_.get(), into.data(), into.size(), 0);
+    } while (n < 0 && errno == EINTR);
+    if (n > 0) return static_cast<std::size_t>(n);
+    why = n == 0 ? error_code(error::eof) : last_error();
+    return 0;
+}
+
+/// One read. Where nothing is buffered it goes to the window that would be lent next, and only what is large stays
+/// there: a small message costs a copy of its bytes instead of a window.
+void Peer::take_in() {
+    bool const empty = begin_ == end_;
+    if (!empty && end_ == capacity()) make_room();
+    auto const into = empty ? std::span(resources_.windows.windows.next(), resources_.windows.window_bytes())
+                            : std::span(data_ + end_, capacity() - end_);
+    error_code why;
+    auto const n = try_read(into, why);
+    // With less than there was room for it is all that there was, and more will be told (epoll(7)). Not the end,
+    // though: it may have been told together with these bytes.
+    readable_ = ended_ || n == into.size();
+    if (why == error::would_block) {
+        readable_ = false;
+    } else if (why) {
+        failed_ = why;
+        if (!ended_ || why != error::eof) ended_ = why;
     }
-    if (why == error::operation_aborted || why == error::would_block) {
-        if (arrived_.waiting()) {
-            arrived_.notify();  // fill looks again and, if nothing else is wrong, reads again
-        } else if (gone_ && !interrupted_) {
-            listen(std::move(gone_));
-        }
-        return;
-    }
+    if (n == 0) return;
     received_ += n;
-    end_ += static_cast<std::uint32_t>(n);
-    if (n > 0) fresh_ = true;
-    if (!why && !window_ && end_ == store_bytes) {
-        // The store is full, so there is probably more: take it in the same turn.
-        adopt_window();
-        error_code more;
-        auto const m = try_read({data_ + end_, capacity() - end_}, more);
-        if (!more) {
-            received_ += m;
-            end_ += static_cast<std::uint32_t>(m);
-        } else if (more != error::would_block) {
-            why = more;
+    if (empty) {
+        if (n <= WindowPool::block_bytes) {
+            block_ = resources_.windows.blocks.lend();
+            std::memcpy(block_.get(), into.data(), n);
+            data_ = block_.get();
+        } else {
+            window_ = resources_.windows.windows.lend();
+            assert(window_.get() == into.data());
+            data_ = window_.get();
         }
     }
-    if (why) ended_ = why;
-    if (arrived_.waiting()) {
-        arrived_.notify();
-    } else if (gone_) {
-        listen(std::move(gone_));  // the end may still come behind these bytes; `listen` tells it when it is there
-    }
+    end_ += static_cast<std::uint32_t>(n);
 }
 
 Task<error_code> Peer::fill() {
     PeerPtr const alive(this);
     for (;;) {
         if (interrupted_) co_return interrupted_;
-        if (fresh_) {
-            fresh_ = false;
-            co_return error_code{};
+        bool const full = window_ && end_ - begin_ == capacity();
+        if (readable_ && open_ && !failed_ && !full) {
+            if (++streak_ >= longest_streak) {
+                streak_ = 0;
+                co_await asio::post(resources_.executor, asio::use_awaitable_t<Executor>{});
+                continue;
+            }
+            auto const before = received_;
+            take_in();
+            if (received_ != before) co_return error_code{};
+            continue;
         }
-        if (ended_) co_return ended_;
+        if (failed_) co_return failed_;
         if (!open_ || woken_) {
             woken_ = false;
             co_return error::operation_aborted;
@@ -162,40 +171,55 @@ Task<error_code> Peer::fill() {
             read_expired_ = false;
             co_return Reason::timed_out;
         }
-        if (!reading_) {
-            if (window_ && end_ - begin_ == capacity()) co_return error::no_buffer_space;
-            start_read();
-        }
+        if (full) co_return error::no_buffer_space;
+        streak_ = 0;
         co_await arrived_.wait();
+    }
+}
+
+void Peer::ready(Readiness now) {
+    PeerPtr const alive(this);
+    if (now.readable) readable_ = true;
+    if (now.ended && !ended_) ended_ = now.broken ? error_code(error::connection_reset) : error_code(error::eof);
+    if (now.writable) {
+        writable_ = true;
+        if (room_.waiting()) room_.notify();
+    }
+    if (!now.readable || !open_) return;
+    if (arrived_.waiting()) {
+        arrived_.notify();
+    } else if (ended_ && gone_) {
+        listen(std::move(gone_));
     }
 }
 
 void Peer::listen(std::function<void()> gone) {
+    gone_ = nullptr;
+    if (ended_) return gone();
     gone_ = std::move(gone);
-    if (ended_) {
-        auto call = std::move(gone_);
-        gone_ = nullptr;
-        call();
-        return;
-    }
-    // Without room nothing can be noticed; what is buffered then is pipelined requests, which wait their turn.
-    if (reading_ || !open_) return;
-    if (end_ == store_bytes && !window_) adopt_window();
-    if (end_ < capacity()) start_read();
 }
 
-Task<void> Peer::settle() {
-    PeerPtr const alive(this);
-    if (!window_ || begin_ != end_) co_return;
-    while (reading_ && open_) {
-        cancel();
-        co_await arrived_.wait();
-    }
-    if (begin_ == end_ && !reading_) {
-        begin_ = end_ = 0;
-        release_window();
-    }
-    if (gone_) listen(std::move(gone_));  // the read that was to notice the end has just been taken back
+// ---- writing
+
+std::size_t Peer::try_write(Gather const& from, error_code& why) noexcept {
+    if (wire_) return wire_->try_write(from, why);
+    std::array<iovec, 4> parts;
+    std::size_t count = 0;
+    for (auto const& part : from) parts[count++] = {const_cast<void*>(part.data()), part.size()};
+    ssize_t n = 0;
+    do {
+        if (count == 1) {
+            n = ::send(socket_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
+        } else {
+            msghdr message{};
+            message.msg_iov = parts.data();
+            message.msg_iovlen = count;
+            n = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
+        }
+    } while (n < 0 && errno == EINTR);
+    if (n >= 0) return static_cast<std::size_t>(n);
+    why = last_error();
+    return 0;
 }
 
 error_code Peer::write_now(Gather& pieces) {
@@ -203,28 +227,29 @@ error_code Peer::write_now(Gather& pieces) {
     if (!open_) return error::operation_aborted;
     while (!pieces.empty()) {
         error_code why;
-        auto const n = wire_ ? wire_->try_write(pieces, why) : socket_->write_some(pieces, why);
-        if (why == error::would_block || why == error::try_again) return {};
+        auto const wanted = pieces.bytes();
+        auto const n = try_write(pieces, why);
+        if (why == error::would_block) {
+            writable_ = false;
+            return expect_writable();
+        }
         if (why) return why;
         sent_ += n;
         pieces.consume(n);
+        // What a socket did not take it has no room for: trying again would only say so.
+        if (n < wanted && !wire_) {
+            writable_ = false;
+            return expect_writable();
+        }
     }
     return {};
 }
 
-Task<error_code> Peer::writable() {
-    if (wire_) {
-        error_code result;
-        Signal done;
-        wire_->wait_writable([&](error_code why) {
-            result = why;
-            done.notify();
-        });
-        co_await done.wait();
-        co_return result;
-    }
-    auto [why] = co_await socket_->async_wait(Socket::wait_write, nothrow);
-    co_return why;
+/// Most connections never find their socket full, so epoll is asked about room at the first time.
+error_code Peer::expect_writable() noexcept {
+    if (wire_ || told_room_) return {};
+    told_room_ = true;
+    return resources_.poller.change(socket_.get(), *this, Poller::Interest::both);
 }
 
 Task<error_code> Peer::write(Gather pieces, Duration progress, Instant total) {
@@ -240,24 +265,19 @@ Task<error_code> Peer::write_rest(Gather pieces, Duration progress, Instant tota
     while (!pieces.empty() && !why) {
         auto const step = progress == Duration::max() ? never : resources_.deadlines.now() + progress;
         write_deadline_.set(std::min(step, total));
-        writing_ = true;
-        auto const waited = co_await writable();
-        writing_ = false;
-        if (write_expired_) {
-            why = Reason::timed_out;
-        } else if (waited && waited != error::operation_aborted) {
-            why = waited;
-        } else {
-            why = write_now(pieces);
-        }
+        while (!writable_ && !write_expired_ && !interrupted_ && open_) co_await room_.wait();
+        why = write_expired_ ? error_code(Reason::timed_out) : write_now(pieces);
     }
     write_deadline_.set(never);
     co_return why;
 }
 
+// ---- ends
+
 void Peer::interrupt(error_code why) {
+    PeerPtr const alive(this);
     if (!interrupted_) interrupted_ = why;
-    if (writing_) cancel();
+    if (room_.waiting()) room_.notify();
     if (arrived_.waiting()) arrived_.notify();
 }
 
@@ -266,30 +286,20 @@ void Peer::wake() {
     if (arrived_.waiting()) arrived_.notify();
 }
 
-void Peer::cancel() noexcept {
-    error_code ignored;
-    if (wire_) {
-        wire_->cancel();
-    } else if (socket_ && socket_->is_open()) {
-        socket_->cancel(ignored);
-    }
-}
-
 void Peer::shutdown_send() noexcept {
-    error_code ignored;
     if (wire_) {
         wire_->shutdown_send();
-    } else if (socket_ && socket_->is_open()) {
-        socket_->shutdown(Socket::shutdown_send, ignored);
+    } else if (socket_) {
+        ::shutdown(socket_.get(), SHUT_WR);
     }
 }
 
 void Peer::reset() noexcept {
-    error_code ignored;
     if (wire_) {
         wire_->reset();
-    } else if (socket_ && socket_->is_open()) {
-        socket_->set_option(asio::socket_base::linger(true, 0), ignored);
+    } else if (socket_) {
+        linger const at_once{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     }
     close();
 }
@@ -299,11 +309,26 @@ void Peer::close() noexcept {
     open_ = false;
     gone_ = nullptr;
     read_deadline_.set(never);
-    error_code ignored;
     if (wire_) {
         wire_->close();
     } else if (socket_) {
-        socket_->close(ignored);
+        resources_.poller.forget(*this);
+        socket_.reset();
+    }
+    wake_waiters();
+}
+
+/// Not from inside `close`: whoever closes does not expect the story that waits to go on, and end, under its hands.
+void Peer::wake_waiters() noexcept {
+    if (!arrived_.waiting() && !room_.waiting()) return;
+    auto const wake = [self = PeerPtr(this)] {
+        if (self->room_.waiting()) self->room_.notify();
+        if (self->arrived_.waiting()) self->arrived_.notify();
+    };
+    try {
+        asio::post(resources_.executor, wake);
+    } catch (...) {
+        wake();  // no memory to do it later
     }
 }
 

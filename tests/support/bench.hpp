@@ -4,6 +4,7 @@
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <deque>
 #include <memory>
 #include <optional>
@@ -26,7 +27,8 @@ public:
     FakeClock clock;
     rt::Deadlines deadlines{io.get_executor(), clock};
     rt::WindowPool windows;
-    rt::PeerResources resources{io.get_executor(), deadlines, windows};
+    rt::Poller poller{io.get_executor()};
+    rt::PeerResources resources{io.get_executor(), deadlines, windows, poller};
 
     /// Runs until nothing more happens at this moment; real sockets may have more later.
     void settle() {
@@ -72,6 +74,7 @@ public:
         auto const until = std::chrono::steady_clock::now() + patience;
         while (!condition() && std::chrono::steady_clock::now() < until) {
             io.restart();
+            auto const work = boost::asio::make_work_guard(io);  // who only listens does not count as such
             io.run_one_for(std::chrono::milliseconds(20));
         }
         return condition();
@@ -88,7 +91,7 @@ public:
         settle();
         io.restart();
         io.poll();
-        return windows.lent() == 0 && deadlines.active() == 0 && io.stopped();
+        return windows.lent() == 0 && windows.blocks.lent() == 0 && deadlines.active() == 0 && io.stopped();
     }
 };
 

@@ -13,56 +13,33 @@ public:
 
     [[nodiscard]] bool strikes() const { return options.faults && options.faults->strikes(); }
 
-    template <class Done>
-    void post(Done done, error_code why, std::size_t n = 0) {
-        boost::asio::post(executor, [done = std::move(done), why, n] {
-            if constexpr (std::is_invocable_v<Done const&, error_code, std::size_t>) {
-                done(why, n);
-            } else {
-                done(why);
-            }
+    /// Edges, like epoll's: each is told once, as things are when it arrives.
+    void tell(rt::Readiness now) {
+        boost::asio::post(executor, [self = shared_from_this(), now] {
+            auto const tell = self->told;  // it may be taken back from inside
+            if (tell) tell(now);
         });
     }
-
-    std::size_t read_now(boost::asio::mutable_buffer into, error_code& why) {
-        if (broken) {
-            why = error::connection_reset;
-            return 0;
-        }
-        if (!inbound.empty()) {
-            auto const n = std::min({into.size(), inbound.size(), options.piece});
-            std::memcpy(into.data(), inbound.data(), n);
-            inbound.erase(0, n);
-            return n;
-        }
-        why = inbound_ended ? error::make_error_code(error::eof) : error::make_error_code(error::would_block);
-        return 0;
+    void tell_reader() {
+        bool const ended = inbound_ended || broken;
+        if (ended || !inbound.empty()) tell({.readable = true, .writable = broken, .ended = ended, .broken = broken});
     }
-
-    void look_at_reader() {
-        if (!reader) return;
-        error_code why;
-        auto const n = read_now(reading_into, why);
-        if (why == error::would_block) return;
-        post(std::exchange(reader, nullptr), why, n);
+    void tell_writer() {
+        if (blocked && writable()) {
+            blocked = false;
+            tell({.readable = false, .writable = true, .ended = false, .broken = false});
+        }
     }
-
     [[nodiscard]] bool writable() const { return broken || deaf || closed || outbound.size() < options.capacity; }
-
-    void look_at_writer() {
-        if (!writer || !writable()) return;
-        post(std::exchange(writer, nullptr), error_code{});
-    }
 
     rt::Executor executor;
     PipeOptions options;
     std::string inbound, outbound;
     std::size_t writes = 0;
     bool inbound_ended = false, outbound_ended = false, closed = false, broken = false, broke_off = false;
-    bool deaf = false;  ///< writing fails, reading goes on
-    boost::asio::mutable_buffer reading_into;
-    rt::Wire::Done reader;
-    std::function<void(error_code)> writer;
+    bool deaf = false;     ///< writing fails, reading goes on
+    bool blocked = false;  ///< a write found no room, or too little
+    std::function<void(rt::Readiness)> told;
 };
 
 namespace {
@@ -72,9 +49,26 @@ public:
     explicit PipeWire(std::shared_ptr<Pipe> pipe) : pipe_(std::move(pipe)) {}
     ~PipeWire() override { close(); }
 
-    std::size_t try_read(boost::asio::mutable_buffer into, error_code& why) override {
-        if (pipe_->strikes()) why = error::connection_reset;
-        return why ? 0 : pipe_->read_now(into, why);
+    void tell(std::function<void(rt::Readiness)> told) override {
+        pipe_->told = std::move(told);
+        pipe_->tell_reader();
+    }
+    std::size_t try_read(std::span<char> into, error_code& why) override {
+        if (pipe_->broken || pipe_->strikes()) {
+            why = error::connection_reset;
+            return 0;
+        }
+        auto& inbound = pipe_->inbound;
+        auto const n = std::min({into.size(), inbound.size(), pipe_->options.piece});
+        if (n > 0) {
+            std::memcpy(into.data(), inbound.data(), n);
+            inbound.erase(0, n);
+            // The rest comes a moment later, as if it had been on its way.
+            if (n < into.size() && !inbound.empty()) pipe_->tell_reader();
+            return n;
+        }
+        why = pipe_->inbound_ended ? error::make_error_code(error::eof) : error::make_error_code(error::would_block);
+        return 0;
     }
     std::size_t try_write(rt::Gather const& from, error_code& why) override {
         if (pipe_->strikes() || pipe_->broken || pipe_->deaf || pipe_->closed) {
@@ -82,6 +76,7 @@ public:
             return 0;
         }
         if (!pipe_->writable()) {
+            pipe_->blocked = true;
             why = error::would_block;
             return 0;
         }
@@ -95,26 +90,11 @@ public:
         if (written > 0) ++pipe_->writes;
         return written;
     }
-    void read(boost::asio::mutable_buffer into, Done done) override {
-        if (pipe_->strikes()) return pipe_->post(std::move(done), error::connection_reset, 0);
-        pipe_->reading_into = into;
-        pipe_->reader = std::move(done);
-        pipe_->look_at_reader();
-    }
-    void wait_writable(std::function<void(error_code)> done) override {
-        if (pipe_->strikes()) return pipe_->post(std::move(done), error::connection_reset);
-        pipe_->writer = std::move(done);
-        pipe_->look_at_writer();
-    }
-    void cancel() noexcept override {
-        if (pipe_->reader) pipe_->post(std::exchange(pipe_->reader, nullptr), error::operation_aborted, 0);
-        if (pipe_->writer) pipe_->post(std::exchange(pipe_->writer, nullptr), error::operation_aborted);
-    }
     void shutdown_send() noexcept override { pipe_->outbound_ended = true; }
     void close() noexcept override {
         pipe_->outbound_ended = true;
         pipe_->closed = true;
-        cancel();
+        pipe_->told = nullptr;
     }
     void reset() noexcept override { pipe_->broke_off = true; }
 
@@ -126,13 +106,13 @@ private:
 
 void PipeEnd::send(std::string_view bytes) {
     pipe_->inbound += bytes;
-    pipe_->look_at_reader();
+    pipe_->tell_reader();
 }
 
 std::string PipeEnd::take(std::size_t max) {
     auto taken = pipe_->outbound.substr(0, max);
     pipe_->outbound.erase(0, taken.size());
-    pipe_->look_at_writer();
+    pipe_->tell_writer();
     return taken;
 }
 
@@ -140,19 +120,19 @@ std::string const& PipeEnd::waiting() const { return pipe_->outbound; }
 
 void PipeEnd::end() {
     pipe_->inbound_ended = true;
-    pipe_->look_at_reader();
+    pipe_->tell_reader();
 }
 
 void PipeEnd::reset() {
     pipe_->broken = true;
-    pipe_->look_at_reader();
-    pipe_->look_at_writer();
+    pipe_->tell_reader();
+    pipe_->tell_writer();
 }
 
 void PipeEnd::break_for_writing() {
     pipe_->deaf = true;
     end();
-    pipe_->look_at_writer();
+    pipe_->tell_writer();
 }
 
 bool PipeEnd::saw_end() const { return pipe_->outbound_ended; }

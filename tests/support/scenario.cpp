@@ -205,6 +205,7 @@ void Scenario::finish() {
     EXPECT_EQ(load.connections, 0u) << "a connection is left";
     EXPECT_EQ(load.idle_upstreams, 0u);
     EXPECT_EQ(load.windows_lent, 0u) << "a window was not given back";
+    EXPECT_EQ(load.blocks_lent, 0u) << "a block was not given back";
     EXPECT_EQ(load.deadlines, 0u) << "a deadline is left";
     EXPECT_EQ(connections_.load(), 0u);
     EXPECT_EQ(notebook_.open[Notebook::index(Side::client)], 0);

@@ -33,7 +33,7 @@ struct ShardParts {
     std::atomic<std::size_t>& connections;            ///< client connections of all shards, against Limits::connections
     std::uint64_t seed;                               ///< random; request ids follow from it
     std::function<void(std::exception_ptr)> escaped;  ///< an exception left a task: our bug, to be logged
-    std::size_t window_bytes = 16 * 1024 + 512;       ///< a head of 16 KiB, and room to notice that its client leaves
+    std::size_t window_bytes = 32 * 1024;             ///< a head of 16 KiB and the first of what follows it
 };
 
 /// What is alive, for drain, readiness and the tests' "nothing is left".
@@ -41,6 +41,7 @@ struct ShardLoad {
     std::size_t connections = 0;
     std::size_t idle_upstreams = 0;
     std::size_t windows_lent = 0;
+    std::size_t blocks_lent = 0;
     std::size_t deadlines = 0;
 };
 

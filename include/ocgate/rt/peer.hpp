@@ -3,9 +3,7 @@
 #pragma once
 
 #include <array>
-#include <boost/asio/basic_stream_socket.hpp>
 #include <boost/asio/buffer.hpp>
-#include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/smart_ptr/intrusive_ptr.hpp>
 #include <boost/smart_ptr/intrusive_ref_counter.hpp>
 #include <functional>
@@ -14,12 +12,11 @@
 #include <string_view>
 
 #include "ocgate/rt/deadline.hpp"
+#include "ocgate/rt/poller.hpp"
 #include "ocgate/rt/signal.hpp"
 #include "ocgate/rt/window.hpp"
 
 namespace ocgate::rt {
-
-using Socket = asio::basic_stream_socket<asio::generic::stream_protocol, Executor>;
 
 /// Up to four pieces that leave in one system call.
 class Gather {
@@ -42,64 +39,60 @@ private:
     std::size_t count_ = 0;
 };
 
-/// What a test puts in the place of a socket. Completions are posted, never called from inside.
+/// What a test puts in the place of a socket. Tells what epoll would, posted, never from inside.
 class Wire {
 public:
-    using Done = std::function<void(error_code, std::size_t)>;
     virtual ~Wire() = default;
-    /// `would_block` when nothing can be read or written now; `eof` at the end.
-    virtual std::size_t try_read(asio::mutable_buffer into, error_code& error) = 0;
+    virtual void tell(std::function<void(Readiness)> told) = 0;
+    /// `would_block` when nothing can be read or written now; `eof` at the end. Fewer bytes than there is room for mean
+    /// that there are no more until the next readiness, as with a socket (epoll(7)).
+    virtual std::size_t try_read(std::span<char> into, error_code& error) = 0;
     virtual std::size_t try_write(Gather const& from, error_code& error) = 0;
-    virtual void read(asio::mutable_buffer into, Done done) = 0;
-    virtual void wait_writable(std::function<void(error_code)> done) = 0;
-    virtual void cancel() noexcept = 0;
     virtual void shutdown_send() noexcept = 0;
     virtual void close() noexcept = 0;
     virtual void reset() noexcept = 0;
 };
 
-/// What the peers of one shard share.
+/// What the peers of one shard share. Outlives them.
 struct PeerResources {
     Executor executor;
     Deadlines& deadlines;
     WindowPool& windows;
+    Poller& poller;
 };
 
 class Peer;
 using PeerPtr = boost::intrusive_ptr<Peer>;
 
-/// Bytes read wait in a small inline store and, when they do not fit, in one lent window; there is no other queue.
-/// A read stays pending while others use the connection (`listen`), so the other end's leaving is noticed at once.
-/// Never destroyed while an operation of it is pending: pending operations hold a reference.
-class Peer final : public boost::intrusive_ref_counter<Peer, boost::thread_unsafe_counter> {
+/// Bytes read wait in one lent block or, when there are many, in one lent window; there is no other queue, and no
+/// buffer at all while nothing waits. Nothing is read but in `fill`; that the other end leaves is known without
+/// reading.
+class Peer final : public boost::intrusive_ref_counter<Peer, boost::thread_unsafe_counter>, private Pollable {
 public:
-    /// The inline store. Most request heads and most events of an agent fit; an idle connection costs no window.
-    static constexpr std::size_t store_bytes = 1024;
-
-    Peer(PeerResources const& resources, Socket socket);
+    /// Takes the socket (non-blocking) over, also when it throws (no memory; epoll(7) refused).
+    Peer(PeerResources const& resources, Descriptor socket);
     Peer(PeerResources const& resources, std::unique_ptr<Wire> wire);
     ~Peer();
     Peer(Peer const&) = delete;
     Peer& operator=(Peer const&) = delete;
 
-    /// Bytes that were read and not yet consumed. Views into them hold until they are consumed or `fill` is called;
-    /// `listen` does not disturb them (when the store overflows, its bytes are copied to the window and stay besides).
+    /// Bytes that were read and not yet consumed. Views into them hold until they are consumed or `fill` is called.
     [[nodiscard]] std::span<char> buffered() const noexcept { return {data_ + begin_, end_ - begin_}; }
     [[nodiscard]] std::string_view text() const noexcept { return {data_ + begin_, end_ - begin_}; }
     void consume(std::size_t n) noexcept;
 
-    /// Waits for bytes it has not reported yet. Errors: eof or the system's; Reason::timed_out at `read_by`, with the
-    /// read still pending and nothing lost; what `interrupt` said; `no_buffer_space` when the window is full.
+    /// Waits for bytes beyond those that are buffered. Errors: eof or the system's; Reason::timed_out at `read_by`,
+    /// with nothing lost; what `interrupt` said; `no_buffer_space` when the window is full.
     Task<error_code> fill();
-    /// Keeps a read pending so that the end is noticed; `gone` is called once when it comes and nobody waits in `fill`.
-    /// Bytes that nobody reads do not hide the end behind them until they fill a window. Goes on after `settle`.
+    /// `gone` is called once, when the other end has ended its side or broken off and nobody waits in `fill`; at once
+    /// if that is known. What it sent before need not have been read.
     void listen(std::function<void()> gone);
     void stop_listening() noexcept { gone_ = nullptr; }
     /// Whether the other end has ended its side or broken off, as far as is known.
     [[nodiscard]] error_code ended() const noexcept { return ended_; }
+    /// Nothing buffered, nothing known to be waiting, not ended: an idle connection that may be used again.
+    [[nodiscard]] bool quiet() const noexcept { return open_ && begin_ == end_ && !readable_ && !ended_; }
 
-    /// Gives the window back to the pool although a read is pending in it. Only with nothing buffered.
-    Task<void> settle();
     [[nodiscard]] bool holds_window() const noexcept { return window_ != nullptr; }
 
     /// Writes all of it. Succeeds at once where the system takes it. `progress` bounds the wait for each further piece,
@@ -135,40 +128,47 @@ public:
     [[nodiscard]] WindowPool& windows() const noexcept { return resources_.windows; }
 
 private:
-    void start_read();
-    void read_done(error_code error, std::size_t n);
-    std::size_t try_read(asio::mutable_buffer into, error_code& error);
+    void ready(Readiness now) override;
+    void take_in();
+    void make_room();
+    std::size_t try_read(std::span<char> into, error_code& error) noexcept;
+    std::size_t try_write(Gather const& from, error_code& error) noexcept;
     Task<error_code> write_rest(Gather pieces, Duration progress, Instant total);
-    Task<error_code> writable();
-    void adopt_window();
-    void release_window() noexcept;
+    error_code expect_writable() noexcept;
+    void release() noexcept;
+    void wake_waiters() noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept;
-    void cancel() noexcept;
 
-    PeerResources const resources_;
-    std::optional<Socket> socket_;
+    /// Reads that need no wait, one after another, before everybody else has a turn.
+    static constexpr std::uint8_t longest_streak = 8;
+
+    PeerResources const& resources_;
+    Descriptor socket_;
     std::unique_ptr<Wire> wire_;
 
-    char* data_;
+    char* data_ = nullptr;
     std::uint32_t begin_ = 0;
     std::uint32_t end_ = 0;
-    std::unique_ptr<char[]> window_;
-    bool reading_ = false;
-    bool writing_ = false;
+    std::unique_ptr<char[]> block_;   ///< WindowPool::block_bytes; or
+    std::unique_ptr<char[]> window_;  ///< WindowPool::window_bytes; or neither
     bool open_ = true;
+    bool readable_ = false;   ///< a read may find something
+    bool writable_ = true;    ///< a write may find room
+    bool told_room_ = false;  ///< epoll tells when there is room again
     bool read_expired_ = false;
     bool write_expired_ = false;
     bool woken_ = false;
-    bool fresh_ = false;  ///< bytes came since the last `fill` looked
-    error_code ended_;
+    std::uint8_t streak_ = 0;
+    error_code ended_;   ///< known of the other end; bytes from before may still be unread
+    error_code failed_;  ///< what reading came to
     error_code interrupted_;
     Signal arrived_;
+    Signal room_;
     std::function<void()> gone_;
     Deadline read_deadline_;
     Deadline write_deadline_;
     std::uint64_t received_ = 0;
     std::uint64_t sent_ = 0;
-    std::array<char, store_bytes> store_;
 };
 
 }  // namespace ocgate::rt

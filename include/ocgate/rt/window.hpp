@@ -1,4 +1,5 @@
-// The memory bytes pass through: windows of one size, lent while bytes are there and given back when they are gone.
+// The memory bytes pass through: windows for many, blocks for few, lent while bytes are there and given back when they
+// are gone.
 #pragma once
 
 #include <cstddef>
@@ -7,38 +8,54 @@
 
 namespace ocgate::rt {
 
-/// One per shard, not thread-safe. Keeps at most `kept` unused windows; how many are lent is bounded by the
-/// connections (two windows each).
-class WindowPool {
+/// Chunks of one size. Keeps at most `kept` unused ones.
+class ChunkPool {
 public:
-    explicit WindowPool(std::size_t window_bytes, std::size_t kept = 64) : window_bytes_(window_bytes), kept_(kept) {
-        free_.reserve(kept);
-    }
+    ChunkPool(std::size_t bytes, std::size_t kept) : bytes_(bytes), kept_(kept) { free_.reserve(kept); }
 
-    [[nodiscard]] std::size_t window_bytes() const noexcept { return window_bytes_; }
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
     [[nodiscard]] std::size_t lent() const noexcept { return lent_; }
 
     [[nodiscard]] std::unique_ptr<char[]> lend() {
+        std::unique_ptr<char[]> chunk;
         if (free_.empty()) {
-            std::unique_ptr<char[]> window(new char[window_bytes_]);
-            ++lent_;
-            return window;
+            chunk.reset(new char[bytes_]);
+        } else {
+            chunk = std::move(free_.back());
+            free_.pop_back();
         }
         ++lent_;
-        auto window = std::move(free_.back());
-        free_.pop_back();
-        return window;
+        return chunk;
     }
-    void give_back(std::unique_ptr<char[]> window) noexcept {
+    void give_back(std::unique_ptr<char[]> chunk) noexcept {
         --lent_;
-        if (free_.size() < kept_) free_.push_back(std::move(window));
+        if (free_.size() < kept_) free_.push_back(std::move(chunk));
+    }
+    /// The one that will be lent next, for reading into before it is known whether it is needed.
+    [[nodiscard]] char* next() {
+        if (free_.empty()) free_.emplace_back(new char[bytes_]);
+        return free_.back().get();
     }
 
 private:
-    std::size_t window_bytes_;
+    std::size_t bytes_;
     std::size_t kept_;
     std::size_t lent_ = 0;
     std::vector<std::unique_ptr<char[]>> free_;
+};
+
+/// One per shard, not thread-safe. How many are lent is bounded by the connections: a block or a window each side.
+struct WindowPool {
+    /// Most heads and most events fit: a thousand requests that wait for their answers cost little.
+    static constexpr std::size_t block_bytes = 2048;
+
+    explicit WindowPool(std::size_t window_bytes, std::size_t kept = 64) : windows(window_bytes, kept) {}
+
+    [[nodiscard]] std::size_t window_bytes() const noexcept { return windows.bytes(); }
+    [[nodiscard]] std::size_t lent() const noexcept { return windows.lent(); }
+
+    ChunkPool windows;
+    ChunkPool blocks{block_bytes, 256};
 };
 
 }  // namespace ocgate::rt

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <boost/asio/post.hpp>
+
 #include "support/bench.hpp"
 
 namespace ocgate::rt {
@@ -64,12 +66,12 @@ TEST_F(PeerTest, FillWaitsForBytesAndConsumeTakesThem) {
     EXPECT_FALSE(peer->holds_window());
 }
 
-TEST_F(PeerTest, WhatDoesNotFitTheStoreGoesToOneWindow) {
-    auto const text = numbered(Peer::store_bytes - 1);
+TEST_F(PeerTest, WhatDoesNotFitABlockGoesToOneWindow) {
+    auto const text = numbered(WindowPool::block_bytes - 1);
     end.send(text);
     EXPECT_FALSE(filled());
     EXPECT_EQ(bench.windows.lent(), 0u);
-    send("ab");
+    end.send("ab");
     while (peer->text().size() < text.size() + 2) ASSERT_FALSE(filled());
     EXPECT_EQ(peer->text(), text + "ab");
     EXPECT_EQ(bench.windows.lent(), 1u);
@@ -248,84 +250,65 @@ TEST_F(PeerTest, ListenTellsNobodyWhenSomeoneWaitsInFillOrStopped) {
 TEST_F(PeerTest, TheEndIsNoticedBehindBytesThatNobodyReads) {
     int gone = 0;
     peer->listen([&] { ++gone; });
-    send("GET /next");
-    send(" HTTP/1.1\r\n");
+    send(numbered(5 * window_bytes));
     EXPECT_EQ(gone, 0);
     end.end();
     bench.settle();
     EXPECT_EQ(gone, 1);
-    EXPECT_EQ(peer->text(), "GET /next HTTP/1.1\r\n");
-    EXPECT_FALSE(filled()) << "fill reports them still";
+    EXPECT_EQ(peer->ended(), error::eof);
+    EXPECT_EQ(peer->text(), "") << "listening reads nothing";
+    std::string seen;
+    while (!filled()) {
+        seen += peer->text();
+        peer->consume(peer->text().size());
+    }
+    EXPECT_EQ(seen, numbered(5 * window_bytes));
     EXPECT_EQ(filled(), error::eof);
 }
 
-TEST_F(PeerTest, ListeningTakesAtMostOneWindowFromAClientThatKeepsSending) {
-    peer->listen([] {});
-    send(numbered(5 * window_bytes));
-    EXPECT_EQ(peer->text().size(), window_bytes);
-    EXPECT_EQ(bench.windows.lent(), 1u);
-    EXPECT_EQ(peer->text(), numbered(5 * window_bytes).substr(0, window_bytes));
-}
-
-TEST_F(PeerTest, ListenDoesNotDisturbViews) {
-    auto const head = numbered(Peer::store_bytes - 10);
-    end.send(head);
+TEST_F(PeerTest, IsQuietUntilSomethingComes) {
+    EXPECT_TRUE(peer->quiet());
+    send("what nobody asked for");
+    EXPECT_FALSE(peer->quiet());
     EXPECT_FALSE(filled());
-    auto const view = peer->text();
-    peer->listen([] {});
-    send(numbered(2000));
-    EXPECT_TRUE(peer->holds_window());
-    EXPECT_EQ(view, head);
-    EXPECT_EQ(peer->text().substr(0, head.size()), head);
-    peer->consume(head.size());
-    EXPECT_EQ(peer->text(), numbered(2000));
-}
-
-TEST_F(PeerTest, BytesConsumedBeforeFillAreNotReportedAgain) {
-    peer->listen([] {});
-    send("seen");
-    EXPECT_EQ(peer->text(), "seen");
-    peer->consume(4);
-    auto const waiting = fill();
-    EXPECT_FALSE(*waiting) << "success without a byte";
-    send("x");
-    EXPECT_TRUE(*waiting);
-}
-
-TEST_F(PeerTest, SettleGivesTheWindowBackFromUnderAPendingRead) {
-    end.send(numbered(2000));
-    while (peer->text().size() < 2000) ASSERT_FALSE(filled());
-    int gone = 0;
-    peer->listen([&] { ++gone; });
-    peer->consume(2000);
-    EXPECT_EQ(bench.windows.lent(), 1u) << "a read is pending in it";
-    EXPECT_TRUE(*bench.start(peer->settle()));
-    EXPECT_EQ(bench.windows.lent(), 0u);
-    EXPECT_EQ(gone, 0);
-    send("more");
-    EXPECT_EQ(peer->text(), "more");
+    EXPECT_FALSE(peer->quiet());
+    peer->consume(peer->text().size());
+    EXPECT_TRUE(peer->quiet());
     end.end();
     bench.settle();
-    EXPECT_EQ(gone, 1) << "it listens still";
+    EXPECT_FALSE(peer->quiet());
 }
 
-TEST_F(PeerTest, SettleWithBytesThatCameMeanwhileKeepsThem) {
-    end.send(numbered(2000));
-    while (peer->text().size() < 2000) ASSERT_FALSE(filled());
-    peer->listen([] {});
-    peer->consume(2000);
-    end.send("came");  // completed, and its completion is still on the way
-    EXPECT_TRUE(*bench.start(peer->settle()));
-    EXPECT_EQ(peer->text(), "came");
+TEST_F(PeerTest, WaitingHoldsNoMemory) {
+    end.send(numbered(3000));
     EXPECT_FALSE(filled());
+    EXPECT_TRUE(peer->holds_window());
+    peer->consume(3000);
+    auto const waiting = fill();
+    EXPECT_FALSE(*waiting);
+    EXPECT_EQ(bench.windows.lent(), 0u);
+    send("x");
+    EXPECT_TRUE(*waiting);
+    EXPECT_EQ(bench.windows.lent(), 0u) << "a block is enough";
+    EXPECT_EQ(bench.windows.blocks.lent(), 1u);
 }
 
-TEST_F(PeerTest, SettleWithoutAWindowOrWithBytesDoesNothing) {
-    EXPECT_TRUE(*bench.start(peer->settle()));
-    end.send(numbered(2000));
-    while (peer->text().size() < 2000) ASSERT_FALSE(filled());
-    EXPECT_TRUE(*bench.start(peer->settle()));
-    EXPECT_EQ(peer->text(), numbered(2000));
+TEST_F(PeerTest, WhoNeverWaitsLetsOthersHaveTheirTurn) {
+    bool other = false;
+    auto greedy = [](Peer& from, bool& had_turn) -> Task<int> {
+        int reads = 0;
+        while (!had_turn && !co_await from.fill()) {
+            from.consume(from.text().size());
+            ++reads;
+        }
+        co_return reads;
+    };
+    end.send(numbered(100 * window_bytes));
+    bench.settle();
+    asio::post(bench.io, [&] { asio::post(bench.io, [&] { other = true; }); });
+    auto const reads = bench.start(greedy(*peer, other));
+    ASSERT_TRUE(*reads);
+    EXPECT_LT(**reads, 30);
 }
 
 Task<error_code> read_all(Peer& peer, std::string& into) {

@@ -164,21 +164,6 @@ TEST_F(PeerWrite, AWriteThatTimesOutDoesNotMakeTheListenerDeaf) {
     EXPECT_EQ(gone, 1);
 }
 
-TEST_F(PeerWrite, SettleDoesNotDisturbAWaitingWrite) {
-    end.send(std::string(2000, 'i'));
-    while (peer->text().size() < 2000) ASSERT_FALSE(**bench.start(peer->fill()));
-    peer->listen([] {});
-    peer->consume(2000);
-    std::string const text(20, 'x');
-    auto const written = write({text}, 5s);
-    EXPECT_TRUE(*bench.start(peer->settle()));
-    EXPECT_EQ(bench.windows.lent(), 0u);
-    EXPECT_FALSE(*written);
-    take(10);
-    ASSERT_TRUE(*written);
-    EXPECT_EQ(**written, error_code());
-}
-
 TEST_F(PeerWrite, ShutdownAndResetAreSeenForWhatTheyAre) {
     peer->shutdown_send();
     EXPECT_TRUE(end.saw_end());

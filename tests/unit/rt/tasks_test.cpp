@@ -153,9 +153,9 @@ TEST(TaskGroup, TellsOfAnExceptionThatEscapes) {
     EXPECT_EQ(told, "our bug");
 }
 
-TEST(WindowPool, LendsCountsAndKeepsABoundedNumber) {
-    WindowPool pool(2048, 2);
-    EXPECT_EQ(pool.window_bytes(), 2048u);
+TEST(ChunkPool, LendsCountsAndKeepsABoundedNumber) {
+    ChunkPool pool(2048, 2);
+    EXPECT_EQ(pool.bytes(), 2048u);
     std::vector<std::unique_ptr<char[]>> lent;
     std::vector<char*> addresses;
     for (int i = 0; i < 4; ++i) {
@@ -164,8 +164,9 @@ TEST(WindowPool, LendsCountsAndKeepsABoundedNumber) {
         addresses.push_back(lent.back().get());
     }
     EXPECT_EQ(pool.lent(), 4u);
-    for (auto& window : lent) pool.give_back(std::move(window));
+    for (auto& chunk : lent) pool.give_back(std::move(chunk));
     EXPECT_EQ(pool.lent(), 0u);
+    EXPECT_EQ(pool.next(), addresses[1]) << "what will be lent next";
     auto const a = pool.lend();
     auto const b = pool.lend();
     EXPECT_EQ(a.get(), addresses[1]);
