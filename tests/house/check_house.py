@@ -30,7 +30,6 @@ ALLOWED = {
 # Libraries that only some modules may know; the others' stories are told without them.
 LIBRARIES = {
     "nlohmann/": {"opencode", "ops", "app"},
-    "spdlog/": {"ops", "app"},
     "prometheus/": {"ops", "app"},
     "CLI/": {"app"},
     "boost/asio": {"rt", "proxy", "auth", "ops", "opencode", "app"},

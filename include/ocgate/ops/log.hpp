@@ -1,5 +1,6 @@
 // One line per thing worth knowing, as JSON or for a terminal. Lines leave by a thread of their own through a bounded
-// queue: a slow reader of the log slows nobody, and what is dropped for it is counted.
+// queue: a slow reader of the log slows nobody, and what is dropped for it is counted. Lines of requests are written
+// within 10 ms, several together; others at once.
 #pragma once
 
 #include <cstdint>
@@ -31,8 +32,8 @@ struct LogField {
 /// Any thread. Never blocks and never throws. Secrets have no way in: nothing that holds one converts to a LogField.
 class Log {
 public:
-    /// Lines that wait for the reader; when there are more, the oldest is dropped. 64 MiB at the very worst.
-    static constexpr std::size_t max_queued = 8192;
+    /// Lines that wait for the reader; when there is no more room, the older half is dropped.
+    static constexpr std::size_t max_queued_bytes = 4 * 1024 * 1024;
 
     /// Writes to standard output, or to `descriptor` (not closed).
     explicit Log(LogOptions const& options, int descriptor = 1);
