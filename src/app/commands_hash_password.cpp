@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <iostream>
 #include <stdexcept>
 
@@ -17,24 +18,44 @@ namespace {
 /// Longer lines are no password for bcrypt (72 bytes); reading stops there.
 constexpr std::size_t max_line_bytes = 4096;
 
-/// Keeps the terminal from showing what is typed.
+/// What ends a program that asks: Ctrl-C, Ctrl-\, the terminal's going, `kill`.
+constexpr std::array ending{SIGINT, SIGQUIT, SIGHUP, SIGTERM};
+
+termios as_it_was{};
+
+extern "C" void show_again(int number) {
+    ::tcsetattr(STDIN_FILENO, TCSANOW, &as_it_was);  // a handler may call it (POSIX, async-signal-safe)
+    ::raise(number);                                 // ends the process when the handler returns: SA_RESETHAND
+}
+
+/// Keeps the terminal from showing what is typed, and leaves it as it was however the process ends.
 class WithoutEcho {
 public:
     WithoutEcho() {
-        changed_ = ::tcgetattr(STDIN_FILENO, &before_) == 0;
+        changed_ = ::tcgetattr(STDIN_FILENO, &as_it_was) == 0;
         if (!changed_) return;
-        auto quiet = before_;
+        for (std::size_t i = 0; i < ending.size(); ++i) {
+            ::sigaction(ending[i], nullptr, &handled_before_[i]);
+            if (handled_before_[i].sa_handler == SIG_IGN) continue;
+            struct sigaction showing {};
+            showing.sa_handler = show_again;
+            showing.sa_flags = static_cast<int>(SA_RESETHAND);
+            ::sigaction(ending[i], &showing, nullptr);
+        }
+        auto quiet = as_it_was;
         quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
         ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
     }
     ~WithoutEcho() {
-        if (changed_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+        if (!changed_) return;
+        ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &as_it_was);
+        for (std::size_t i = 0; i < ending.size(); ++i) ::sigaction(ending[i], &handled_before_[i], nullptr);
     }
     WithoutEcho(WithoutEcho const&) = delete;
     WithoutEcho& operator=(WithoutEcho const&) = delete;
 
 private:
-    termios before_{};
+    std::array<struct sigaction, ending.size()> handled_before_{};
     bool changed_ = false;
 };
 

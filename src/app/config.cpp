@@ -119,7 +119,8 @@ void Loader::read_flags() {
     for (auto const& [name, value] : flags_.values) {
         if (name == "config") continue;
         auto const all = settings();
-        auto const setting = std::find_if(all.begin(), all.end(), [&](Setting const& s) { return s.name() == name; });
+        auto const setting =
+            std::find_if(all.begin(), all.end(), [&name = name](Setting const& s) { return s.name() == name; });
         if (setting == all.end()) {
             complain("--" + name, "no such setting");
         } else {

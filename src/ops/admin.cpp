@@ -194,11 +194,7 @@ void AdminServer::Inside::adopt(std::shared_ptr<Inside> const& self, int descrip
     session->listed = true;
     try {
         auto serving = serve(self, session);
-        asio::co_spawn(executor, std::move(serving), [self, session](std::exception_ptr const& failed) {
-            if (!failed) return;
-            self->forget(*session);
-            session->stream.close();
-        });
+        asio::co_spawn(executor, std::move(serving), asio::detached);
     } catch (...) {
         forget(*session);
         throw;
@@ -210,6 +206,16 @@ void AdminServer::Inside::forget(Session& session) {
 }
 
 rt::Task<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionPtr session) {
+    // What Beast throws while it reads (no memory for a field) does not arrive here: it leaves through the event loop,
+    // and this frame is destroyed where it waits. The connection ends with it however it ends.
+    struct Leaving {
+        Inside& inside;
+        Session& session;
+        ~Leaving() {
+            inside.forget(session);
+            session.stream.close();
+        }
+    } const leaving{*self, *session};
     auto& stream = session->stream;
     for (bool going_on = true; going_on;) {
         std::optional<http::request_parser<http::empty_body>> parser(std::in_place);
@@ -235,8 +241,6 @@ rt::Task<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionP
         bool const head_only = request.method() == http::verb::head;
         going_on = co_await self->send(*session, reply, request.version(), head_only, request.keep_alive());
     }
-    self->forget(*session);
-    stream.close();
 }
 
 Reply AdminServer::Inside::answer(http::verb method, std::string_view target) const {

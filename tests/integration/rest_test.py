@@ -4,6 +4,7 @@
 import gzip
 import hashlib
 import json
+import re
 import secrets
 
 from kit import case, gateway
@@ -223,6 +224,19 @@ class Admin(case.WithOpencode):
         self.assertNotIn("alice", text)
         self.assertGreaterEqual(self.gateway.metric("ocgate_http_requests_total", method="GET"), 4.0, text[:3000])
         self.assertGreaterEqual(self.gateway.metric("ocgate_build_info"), 1.0)
+
+    def test_every_route_that_opencode_documents_is_counted_under_its_own_template(self):
+        documented = self.client.get_json("/doc")["paths"]
+        self.assertGreater(len(documented), 100)
+        counted = {}
+        for template in documented:
+            target = re.sub(r"\{[^}]*\}", "made-up", template).replace("*", "made/up")
+            # opencode has no HEAD but the web UI's, whatever the path, so nothing is asked of the route itself.
+            answer = self.client.request("HEAD", target)
+            self.assertEqual((answer.status, answer.header("content-type")), (200, "text/html"), target)
+            request = self.gateway.wait_event("request", request_id=answer.header("x-request-id"))
+            counted[template] = request["route"]
+        self.assertEqual({template: route for template, route in counted.items() if route != template}, {})
 
     def test_healthcheck_agrees(self):
         env = gateway.environment(OCGATE_ADMIN_LISTEN=self.gateway.admin_address)

@@ -13,8 +13,8 @@ class EventStream:
     With wait_for_head=False nothing is read yet: some of opencode's streams send their head with the first event.
     """
 
-    def __init__(self, client, target, headers=(), wait_for_head=True, timeout=None):
-        self.connection = client.connect(timeout)
+    def __init__(self, client, target, headers=(), wait_for_head=True, timeout=None, connection=None):
+        self.connection = connection or client.connect(timeout)
         self.connection.send_request("GET", target, client.headers([("Accept", "text/event-stream"), *headers]))
         self.comments = []
         self.chunk_sizes = []

@@ -5,8 +5,8 @@
 
 #include "directory.hpp"
 #include "gate.hpp"
-#include "heap.hpp"
 #include "ocgate/auth/gatekeeper.hpp"
+#include "support/heap.hpp"
 
 namespace ocgate::auth {
 using namespace std::chrono_literals;

@@ -11,10 +11,14 @@
 #include <boost/asio/post.hpp>
 #include <cstdlib>
 #include <cstring>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <semaphore>
 #include <stdexcept>
 #include <thread>
+
+#include "support/heap.hpp"
 
 namespace ocgate::ops {
 namespace {
@@ -124,7 +128,7 @@ public:
         if (::bind(listener, name, size_) != 0 || ::listen(listener, 128) != 0) throw std::runtime_error("listen");
         if (tcp) ::getsockname(listener, name, &size_);
         server_.emplace(io_.get_executor(), listener, tcp, std::move(answers), limits);
-        thread_ = std::thread([this] { io_.run(); });
+        thread_ = std::thread([this] { run(); });
     }
     ~Running() {
         stop();
@@ -138,6 +142,15 @@ public:
         if (!thread_.joinable()) return;
         boost::asio::post(io_, [this] { server_->stop(); });
         thread_.join();
+    }
+    /// Runs it on the server's thread and waits for it.
+    void on_its_thread(std::function<void()> const& task) {
+        std::binary_semaphore done(0);
+        boost::asio::post(io_, [&] {
+            task();
+            done.release();
+        });
+        done.acquire();
     }
     Client connect(int receive_bytes = 0) {
         return Client(reinterpret_cast<sockaddr const*>(&address_), size_, receive_bytes);
@@ -156,6 +169,17 @@ public:
     }
 
 private:
+    /// As the gateway runs it: an exception that leaves a handler is not the end.
+    void run() {
+        for (;;) {
+            try {
+                io_.run();
+                return;
+            } catch (std::bad_alloc const&) {
+            }
+        }
+    }
+
     boost::asio::io_context io_{1};
     sockaddr_storage address_{};
     socklen_t size_ = 0;
@@ -328,6 +352,26 @@ TEST(Admin, AnAnswerThatCannotBeMadeIs500) {
     EXPECT_EQ(answer.status, 500);
     EXPECT_THAT(answer.body, Not(HasSubstr("secret")));
     EXPECT_EQ(server.get("/livez").status, 200);
+}
+
+TEST(Admin, WhereverMemoryRunsOutOneConnectionEndsAndTheNextIsServed) {
+    int lost = 0;
+    std::size_t nth = 0;
+    for (bool failed = true; failed;) {
+        ASSERT_LT(++nth, 1000u);
+        Running server;  // a new one each time: Asio keeps memory for reuse
+        server.on_its_thread([nth] { test::fail_allocation(nth); });
+        auto client = server.connect();
+        if (client.get("/livez").answer().status != 200) {
+            ++lost;
+            EXPECT_TRUE(client.ended()) << "left open without anybody to serve it: allocation " << nth;
+        }
+        server.on_its_thread([&failed] { failed = test::fail_allocation(0); });
+        ASSERT_EQ(server.get("/livez").status, 200) << "after allocation " << nth << " failed";
+    }
+    EXPECT_GT(lost, 0);
+    RecordProperty("allocations", std::to_string(nth - 1));
+    RecordProperty("lost", lost);
 }
 
 TEST(Admin, WithoutAnOverviewHealthzIsLivez) {
