@@ -23,14 +23,17 @@ std::optional<auth::TicketUse> Knowledge::ticket_used_by(std::string_view target
 
 std::optional<std::string> Knowledge::read_ticket(std::string_view body) const { return opencode::read_ticket(body); }
 
-void AuthJournal::forwarder_not_trusted(std::string_view peer) noexcept {
-    if (forwarder_told_.test_and_set(std::memory_order_relaxed)) return;
+void AuthJournal::hidden_by_forwarder(std::string_view peer, bool trusted) noexcept {
+    auto& told = trusted ? not_readable_told_ : not_trusted_told_;
+    if (told.test_and_set(std::memory_order_relaxed)) return;
     ops::LogField const fields[] = {{"peer", peer}};
-    log_.write(
-        ops::LogLevel::warn, ops::LogKind::auth, "forwarder_not_trusted",
-        "it sends X-Forwarded-For; if it is yours, name it in trusted_proxies: until then all its clients count as "
-        "one when passwords are guessed (told once)",
-        fields);
+    log_.write(ops::LogLevel::warn, ops::LogKind::auth, trusted ? "forwarder_not_readable" : "forwarder_not_trusted",
+               trusted
+                   ? "it is a trusted proxy, but no client's address can be read from its X-Forwarded-For: all such "
+                     "clients count as one when passwords are guessed (told once)"
+                   : "it sends X-Forwarded-For; if it is yours, name it in trusted_proxies: until then all its clients "
+                     "count as one when passwords are guessed (told once)",
+               fields);
 }
 
 std::vector<std::string> AuthJournal::labels() {

@@ -26,8 +26,9 @@ public:
     AuthJournal(ops::Metrics& metrics, ops::Log& log) : metrics_(metrics), log_(log) {}
     void decided(auth::AuthResult result, std::string_view client_address, std::string_view user,
                  std::string_view request_id) noexcept override;
-    /// Said once: it is a hint about the configuration, and whoever wants to could cause it with every request.
-    void forwarder_not_trusted(std::string_view peer) noexcept override;
+    /// Each kind is said once: it is a hint about the configuration, and whoever wants to could cause it with every
+    /// request.
+    void hidden_by_forwarder(std::string_view peer, bool trusted) noexcept override;
 
     /// The metric's labels, in the order of their numbers.
     [[nodiscard]] static std::vector<std::string> labels();
@@ -35,7 +36,8 @@ public:
 private:
     ops::Metrics& metrics_;
     ops::Log& log_;
-    std::atomic_flag forwarder_told_;
+    std::atomic_flag not_trusted_told_;
+    std::atomic_flag not_readable_told_;
 };
 
 }  // namespace ocgate::app

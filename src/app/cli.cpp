@@ -77,7 +77,13 @@ CLI::Option* add_duration(CLI::App& app, std::string const& name, std::string co
 std::string usage_message(CLI::App const& app, CLI::Error const& error) {
     if (dynamic_cast<CLI::ExtrasError const*>(&error) == nullptr) return error.what();
     auto const rest = app.remaining(true);
-    if (rest.empty() || !rest.front().starts_with("-")) return "an argument that was not expected";
+    if (rest.empty() || !rest.front().starts_with("-")) {
+        static constexpr std::string_view answers[] = {"true", "false", "yes", "no", "on", "off", "1", "0"};
+        bool const of_switch =
+            !rest.empty() && std::find(std::begin(answers), std::end(answers), rest.front()) != std::end(answers);
+        return std::string("an argument that was not expected") +
+               (of_switch ? "; a switch takes its value behind an equals sign: --access-log=" + rest.front() : "");
+    }
     auto const flag = rest.front().substr(0, rest.front().find('='));
     std::vector<std::string> flags;
     for (auto const* sub : app.get_subcommands())
@@ -107,7 +113,7 @@ public:
             "A setting is also a variable, --limits-head-bytes as OCGATE_LIMITS_HEAD_BYTES, and a key of the\n"
             "configuration file, {\"limits\": {\"head_bytes\": ...}}. A flag wins over the variable, that over the\n"
             "file, that over the default (in parentheses). Lists are separated by commas; a switch that is on by\n"
-            "default is turned off by --access-log=false.\n\n"
+            "default is turned off by --access-log=false (not: --access-log false).\n\n"
             "Users: OPENCODE_SERVER_USERNAME (opencode) and OPENCODE_SERVER_PASSWORD or "
             "OPENCODE_SERVER_PASSWORD_FILE;\n"
             "users in the configuration file; an htpasswd file. For the upstream the same pair, unless\n"

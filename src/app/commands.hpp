@@ -15,20 +15,26 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
 /// `<place>: <message>` per line, for everybody who reports errors of the configuration.
 void print_errors(Loaded const& loaded, std::ostream& err);
 
+/// Whether `loaded` says where the running gateway is, by the setting of that name; otherwise the reason is told. Other
+/// mistakes do not matter: what runs well must not be killed because its file was broken after the start. But a file
+/// that cannot be read would leave the default, which is another gateway's place: then a flag or the variable has to
+/// say it.
+[[nodiscard]] bool tells_where(Loaded const& loaded, Flags const& flags, Sources const& sources, std::string_view name,
+                               std::ostream& err);
+
 /// Reads one line from `in` (on a terminal twice, without echo) and prints its bcrypt hash, `user_name:hash` with a
 /// name. 0 printed, 1 not.
 int hash_password(std::optional<std::string> const& user_name, unsigned cost, std::istream& in, std::ostream& out,
                   std::ostream& err);
 
 /// GET /readyz of the admin listener that the same settings name, `?upstream=1` with `with_upstream`. 0 ready, 1 not,
-/// with the reason on `err`. Other mistakes in the configuration do not matter here: a gateway that runs well must not
-/// be killed because its file was broken after the start.
+/// with the reason on `err`.
 int healthcheck(Flags const& flags, Sources const& sources, bool with_upstream, milliseconds timeout, std::ostream& out,
                 std::ostream& err);
 
 /// Asks the gateway behind the control socket to drain and waits for the end: at most `wait` (the configured time to
 /// drain without), after which the gateway cuts what is left. 0 everything ended by itself, 2 connections were cut, 1
-/// no gateway, or no answer. Like `healthcheck` it minds no other mistake in the configuration.
+/// no gateway, or no answer.
 int drain(Flags const& flags, Sources const& sources, std::optional<milliseconds> wait, std::ostream& out,
           std::ostream& err);
 

@@ -31,10 +31,6 @@ std::string accounts(Config const& config) {
 
 }  // namespace
 
-void print_errors(Loaded const& loaded, std::ostream& err) {
-    for (auto const& error : loaded.errors) err << error.text() << '\n';
-}
-
 int check_config(Flags const& flags, Sources const& sources, std::ostream& out, std::ostream& err) {
     auto const loaded = load_config(flags, sources);
     for (auto const& warning : loaded.config.warnings) err << "warning: " << warning << '\n';

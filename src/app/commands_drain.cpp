@@ -13,12 +13,8 @@ constexpr milliseconds grace{10'000};
 
 int drain(Flags const& flags, Sources const& sources, std::optional<milliseconds> wait, std::ostream& out,
           std::ostream& err) {
-    auto loaded = load_config(flags, sources);
-    std::erase_if(loaded.errors, [](ConfigError const& error) { return error.setting != "control_socket"; });
-    if (!loaded.errors.empty()) {
-        print_errors(loaded, err);
-        return 1;
-    }
+    auto const loaded = load_config(flags, sources);
+    if (!tells_where(loaded, flags, sources, "control_socket", err)) return 1;
     auto const& path = loaded.config.control_socket;
     if (path.empty()) {
         err << "ocgate drain: no control socket is configured; send SIGTERM instead\n";
@@ -32,7 +28,7 @@ int drain(Flags const& flags, Sources const& sources, std::optional<milliseconds
         return 0;
     }
     if (answer == "forced") {
-        err << "ocgate drain: connections were cut after " << within.count() << " ms\n";
+        err << "ocgate drain: connections had to be cut: the time was over, or a signal came before\n";
         return 2;
     }
     err << "ocgate drain: " << (problem.empty() ? path + ": it answered \"" + answer + "\"" : problem) << "\n";

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -30,17 +29,15 @@ Answer ask(rt::Address const& address, bool with_upstream, milliseconds timeout)
     request.host = address.is_unix() ? "localhost" : address.text();
     Answer answer;
     bool ended = false;
-    auto done = [&answer, &ended](std::exception_ptr thrown, std::optional<Outcome<rt::Fetched>> fetched) {
+    auto done = [&answer, &ended](std::exception_ptr thrown) {
         answer.thrown = std::move(thrown);
-        answer.fetched = std::move(fetched);
         ended = true;
     };
-    auto story = [&resources, &dialer, &request,
-                  until = clock.now() + timeout]() -> rt::Task<std::optional<Outcome<rt::Fetched>>> {
+    auto const story = [&resources, &dialer, &request, &answer, until = clock.now() + timeout]() -> rt::Task<> {
         auto outcome = co_await rt::fetch(resources, dialer, std::move(request), until);
-        co_return std::optional<Outcome<rt::Fetched>>(std::move(outcome));
+        answer.fetched.emplace(std::move(outcome));
     };
-    rt::asio::co_spawn(context.get_executor(), std::move(story), std::move(done));
+    rt::spawn(context.get_executor(), story(), std::move(done));
     // Not run(): the alarm of the deadlines stays set when they are over, and run() would wait for it.
     while (!ended && context.run_one() > 0) {
     }
@@ -67,14 +64,7 @@ std::string reasons(rt::Fetched const& fetched) {
 int healthcheck(Flags const& flags, Sources const& sources, bool with_upstream, milliseconds timeout, std::ostream& out,
                 std::ostream& err) {
     auto const loaded = load_config(flags, sources);
-    bool usable = true;
-    for (auto const& error : loaded.errors) {
-        if (error.setting == "config") err << "ocgate: " << error.text() << '\n';
-        if (error.setting != "admin_listen") continue;
-        err << "ocgate: " << error.text() << '\n';
-        usable = false;
-    }
-    if (!usable) return 1;
+    if (!tells_where(loaded, flags, sources, "admin_listen", err)) return 1;
     auto const address = reachable(loaded.config.admin_listen);
     if (!address.is_unix() && address.port == 0) {
         err << "ocgate: the port of admin_listen is the kernel's choice; name the one it chose with --admin-listen\n";

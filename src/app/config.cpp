@@ -98,14 +98,20 @@ void Loader::unknown_key(std::string const& pointer, std::string_view key, std::
     for (auto const& setting : settings()) consider(setting.pointer);
     consider(users_pointer);
     consider(upstream_password_pointer);
-    auto const meant = nearest(key, beside);
-    std::string hint;
+    auto const beside_it = nearest(key, beside);
+    std::string meant, hint;
     if (!elsewhere.empty()) {
+        meant = elsewhere;
         hint = "; did you mean " + elsewhere + "?";
-    } else if (!meant.empty()) {
-        hint = "; did you mean " + in_quotes(meant) + "?";
+    } else if (!beside_it.empty()) {
+        meant = pointer + "/" + std::string(beside_it);
+        hint = "; did you mean " + in_quotes(beside_it) + "?";
     }
-    complain(place, "unknown key" + hint);
+    // Whoever wants to know that setting's value must not take the default for it.
+    std::string setting;
+    for (auto const& one : settings())
+        if (one.pointer == meant) setting = one.name();
+    complain(place, "unknown key" + hint, std::move(setting));
 }
 
 void Loader::read_variables() {
@@ -155,6 +161,7 @@ void Loader::fill_in_defaults() {
 
 void Loader::check_addresses() {
     auto const& config = loaded_.config;
+    if (file_broken_) return;  // half of them may stand in it
     if (!is_loopback(config.upstream) && !config.allow_remote_upstream)
         complain(place_of("upstream"),
                  "expected a loopback address or a Unix socket, got " + in_quotes(config.upstream.text()) +
@@ -170,6 +177,13 @@ void Loader::check_addresses() {
                      "expected opencode's address, got " + in_quotes(config.upstream.text()) +
                          ", which is the gateway's own (" + name + ")",
                      "upstream");
+    for (auto const& [name, address] :
+         {std::pair("listen", &config.listen), {"admin_listen", &config.admin_listen}, {"upstream", &config.upstream}})
+        if (!config.control_socket.empty() && address->unix_path == config.control_socket)
+            complain(place_of("control_socket"),
+                     "expected a path of its own, got " + in_quotes(config.control_socket) + ", which is " + name +
+                         "'s socket",
+                     "control_socket");
 }
 
 void Loader::check_limits() {

@@ -257,7 +257,8 @@ std::vector<Setting> make_settings() {
 
         {"/htpasswd_file", "PATH", "", "users in htpasswd form", apply_htpasswd_file},
         {"/realm", "TEXT", "opencode", "what login dialogs show", apply_realm},
-        {"/allowed_origins", "LIST", "", "origins of web pages, besides our own, that may send changes",
+        {"/allowed_origins", "LIST", "",
+         "origins of web pages, besides our own, that may send changes; JSON also takes opencode's --cors",
          list<std::string>(
              "origins", "an origin such as https://code.example or https://*.example.org, without path or final slash",
              [](Config & c) -> auto& { return c.auth.allowed_origins; }, parse_origin_pattern)},

@@ -5,6 +5,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <boost/asio/basic_waitable_timer.hpp>
+#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
@@ -13,7 +15,7 @@
 #include <list>
 #include <optional>
 
-#include "ocgate/rt/task_group.hpp"
+#include "ocgate/rt/deadline.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -22,6 +24,8 @@ namespace asio = boost::asio;
 using Local = asio::local::stream_protocol;
 using Socket = asio::basic_stream_socket<Local, rt::Executor>;
 using Acceptor = asio::basic_socket_acceptor<Local, rt::Executor>;
+using Timer =
+    asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, rt::Executor>;
 
 constexpr std::size_t max_line_bytes = 64;
 constexpr std::chrono::seconds line_time{10};
@@ -46,6 +50,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
     struct Visitor {
         Visitor(Socket s, rt::Deadlines& deadlines)
             : socket(std::move(s)),
+              answered(socket.get_executor(), Timer::time_point::max()),
               deadline(
                   deadlines,
                   [](void* self) {
@@ -54,8 +59,8 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
                   },
                   this) {}
         Socket socket;
+        Timer answered;  ///< never runs out: it is cancelled when the answer is there
         rt::Deadline deadline;
-        rt::Signal answered;
     };
 
     Inside(rt::Executor ex, rt::Deadlines& d, int listener, ControlActions a)
@@ -82,7 +87,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
         });
     }
 
-    static rt::Task<void> attend(std::shared_ptr<Inside> self, std::shared_ptr<Visitor> visitor) {
+    static rt::Awaitable<void> attend(std::shared_ptr<Inside> self, std::shared_ptr<Visitor> visitor) {
         std::string line;
         auto& socket = visitor->socket;
         visitor->deadline.set(self->deadlines.now() + line_time);
@@ -95,7 +100,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
         // Whoever asked may be gone when the answer comes; the visitor and its signal live as long as the action.
         auto const told = [answer, visitor](std::string_view word) {
             *answer = word;
-            visitor->answered.notify();
+            visitor->answered.cancel();
         };
         std::string_view const text = line;
         auto const within = drain_time(text);
@@ -106,7 +111,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
         } else {
             told("unknown command\n");
         }
-        co_await visitor->answered.wait();
+        while (answer->empty()) co_await visitor->answered.async_wait(rt::nothrow);
         visitor->deadline.set(self->deadlines.now() + line_time);
         co_await asio::async_write(socket, asio::buffer(*answer), rt::nothrow);
         visitor->deadline.set(rt::never);

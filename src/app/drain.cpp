@@ -32,7 +32,7 @@ void Gateway::Inside::signalled(int number) {
 void Gateway::Inside::drain(std::string_view why, std::chrono::milliseconds within) {
     auto const until = deadlines_.now() + within;
     // Asked twice (a preStop hook, then SIGTERM): whichever time ends first counts.
-    if (!forced_ && until < drain_until_) {
+    if (!insisted_ && until < drain_until_) {
         drain_until_ = until;
         drain_deadline_.set(until);
     }
@@ -53,17 +53,38 @@ void Gateway::Inside::shard_drained() {
 }
 
 void Gateway::Inside::force(std::string_view why) {
-    if (std::exchange(forced_, true)) return;
-    log_.app(LogLevel::warn, "forced", "connections under way are cut",
-             {{"why", why}, {"connections", std::uint64_t{connections_.load(std::memory_order_relaxed)}}});
-    exit_ = Exit::forced;
+    if (std::exchange(insisted_, true)) return;
+    forced_by_ = why;
     drain_deadline_.set(deadlines_.now() + insist_time);
-    for (auto& shard : shards_) shard.insist();
+    shards_to_cut_ = shards_.size();
+    for (auto& shard : shards_) {
+        shard.insist(
+            [this](std::size_t connections) { boost::asio::post(io_, [this, connections] { cut(connections); }); });
+    }
     hasher_.close();  // who waits for a password to be hashed waits no longer than for the one under way
+}
+
+// A shard that had ended all of its own says 0: with no time to drain, and nothing but idle connections, nothing is
+// forced. One that cuts says so before it says that it is drained.
+void Gateway::Inside::cut(std::size_t connections) {
+    cut_ += connections;
+    if (cut_ > 0) {
+        forced_ = true;
+        exit_ = Exit::forced;
+    }
+    if (--shards_to_cut_ == 0) tell_forced();
+}
+
+void Gateway::Inside::tell_forced() {
+    if (!forced_ || forced_by_.empty()) return;
+    auto const why = std::exchange(forced_by_, {});
+    log_.app(LogLevel::warn, "forced", "connections under way were cut",
+             {{"why", std::string_view(why)}, {"connections", std::uint64_t{cut_}}});
 }
 
 void Gateway::Inside::drained() {
     drained_ = true;
+    tell_forced();
     drain_deadline_.set(rt::never);
     log_.app(LogLevel::info, "drained", "", {{"clean", !forced_}});
     for (auto const& told : std::exchange(drain_askers_, {})) told(!forced_);

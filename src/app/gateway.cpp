@@ -51,6 +51,20 @@ error_code own_folder(std::filesystem::path const& folder, bool given) {
     return ours ? error_code() : error_code(EPERM, boost::system::system_category());
 }
 
+std::string_view listen_advice(error_code why) noexcept {
+    switch (why.value()) {
+        case EADDRINUSE:
+            return "cannot listen there: is another gateway running?";
+        case EADDRNOTAVAIL:
+            return "cannot listen there: no network interface of this machine has that address";
+        case EACCES:
+        case EPERM:
+            return "cannot listen there: it is not permitted to this user";
+        default:
+            return "cannot listen there";
+    }
+}
+
 /// A connection takes up to two descriptors. Raises the soft limit as far as that needs and the hard one allows.
 std::size_t raise_descriptor_limit(std::size_t connections) noexcept {
     rlimit limit{};
@@ -167,7 +181,7 @@ bool Gateway::Inside::open(Listeners& listeners) {
     auto const failed = [&](std::string_view setting, rt::Address const& address, error_code why) {
         auto const text = address.text();
         auto const message = why.message();
-        log_.app(LogLevel::error, "listen_failed", "cannot listen there: is another gateway running?",
+        log_.app(LogLevel::error, "listen_failed", listen_advice(why),
                  {{"setting", setting}, {"address", text}, {"why", message}});
         ok = false;
     };
@@ -229,7 +243,9 @@ bool Gateway::Inside::open_control() {
         auto const message = why.message();
         bool const asked_for = config_.control_socket_given;
         log_.app(asked_for ? LogLevel::error : LogLevel::warn, "no_control_socket",
-                 "`ocgate drain` will not reach this gateway; signals do", {{"path", path}, {"why", message}});
+                 asked_for ? "the control socket that was asked for cannot be had"
+                           : "`ocgate drain` will not reach this gateway; signals do",
+                 {{"path", path}, {"why", message}});
         return !asked_for;
     }
     control_.emplace(io_.get_executor(), deadlines_, fd,
@@ -250,14 +266,13 @@ void Gateway::Inside::tell_listening(Listeners const& listeners) {
     auto const traffic = listeners.traffic_at.text();
     auto const admin = listeners.admin_at.text();
     auto const upstream = config_.upstream.text();
-    log_.app(LogLevel::info, "listening", "",
-             {{"traffic", traffic},
-              {"admin", admin},
-              {"upstream", upstream},
-              {"control", std::string_view(control_ ? config_.control_socket : "")},
-              {"threads", std::uint64_t{config_.threads}},
-              {"pid", std::int64_t{::getpid()}},
-              {"version", version()}});
+    log_.announce("listening", {{"traffic", traffic},
+                                {"admin", admin},
+                                {"upstream", upstream},
+                                {"control", std::string_view(control_ ? config_.control_socket : "")},
+                                {"threads", std::uint64_t{config_.threads}},
+                                {"pid", std::int64_t{::getpid()}},
+                                {"version", version()}});
 }
 
 Gateway::Gateway(Config config, Flags flags, Sources sources, ops::Log& log)

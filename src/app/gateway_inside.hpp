@@ -57,6 +57,8 @@ private:
     void drain(std::string_view why, std::chrono::milliseconds within);
     void shard_drained();
     void force(std::string_view why);
+    void cut(std::size_t connections);
+    void tell_forced();
     void drained();
     void finish();
 
@@ -94,16 +96,20 @@ private:
         reload_again_;         ///< who asked meanwhile: signals and the control socket's few
     bool stop_asked_ = false;  ///< a signal came: leave once drained
     bool drained_ = false;
-    bool forced_ = false;
+    bool insisted_ = false;
+    bool forced_ = false;  ///< something had to be cut
     bool finished_ = false;
     Exit exit_ = Exit::clean;
-    std::size_t shards_left_ = 0;
+    std::size_t shards_left_ = 0;    ///< to drain
+    std::size_t shards_to_cut_ = 0;  ///< that have not told yet what they cut
+    std::size_t cut_ = 0;            ///< connections
+    std::string forced_by_;
     rt::Instant drain_until_ = rt::never;
     std::vector<std::function<void(bool clean)>> drain_askers_;  ///< bounded by the control socket's connections
     rt::Deadline drain_deadline_{deadlines_,
                                  [](void* self) {
                                      auto& inside = *static_cast<Inside*>(self);
-                                     if (inside.forced_) {
+                                     if (inside.insisted_) {
                                          inside.exit_ = Exit::failed;
                                          inside.log_.app(ops::LogLevel::error, "stop_failed",
                                                          "connections did not end although they were cut");

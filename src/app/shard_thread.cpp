@@ -55,8 +55,11 @@ void ShardThread::drain(std::function<void()> drained) {
     });
 }
 
-void ShardThread::insist() {
-    boost::asio::post(io_, [this] { shard_->insist(); });
+void ShardThread::insist(std::function<void(std::size_t)> told) {
+    boost::asio::post(io_, [this, told = std::move(told)] {
+        told(shard_->load().connections);
+        shard_->insist();
+    });
 }
 
 void ShardThread::stop() {

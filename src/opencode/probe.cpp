@@ -1,7 +1,6 @@
 #include "ocgate/opencode/probe.hpp"
 
 #include <algorithm>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <nlohmann/json.hpp>
 
@@ -176,10 +175,11 @@ struct Probe::Inside : std::enable_shared_from_this<Inside> {
         stopping = false;
         try {
             auto task = run(shared_from_this());
-            boost::asio::co_spawn(resources.executor, std::move(task),
-                                  [self = shared_from_this()](std::exception_ptr e) { self->ended(e); });
             running = true;
+            rt::spawn(resources.executor, std::move(task),
+                      [self = shared_from_this()](std::exception_ptr const& e) { self->ended(e); });
         } catch (...) {
+            running = false;
             rest();
             throw;
         }

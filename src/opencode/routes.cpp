@@ -4,6 +4,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "ocgate/wire/percent.hpp"
 #include "route_table.hpp"
 
 namespace ocgate::opencode {
@@ -15,22 +16,11 @@ constexpr std::size_t max_id_bytes = 128;                  // `pty_` and 26 char
 
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
-constexpr int hex(char c) noexcept {
-    if (c >= '0' && c <= '9') return c - '0';
-    c = lower(c);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /// The next character of `text`, percent-decoded, taken from its front. Nothing when the encoding is broken.
 std::optional<char> next_char(std::string_view& text) noexcept {
-    char c = text.front();
-    std::size_t used = 1;
-    if (c == '%') {
-        if (text.size() < 3 || hex(text[1]) < 0 || hex(text[2]) < 0) return std::nullopt;
-        c = static_cast<char>(hex(text[1]) * 16 + hex(text[2]));
-        used = 3;
-    }
-    text.remove_prefix(used);
+    bool const escaped = text.front() == '%';
+    auto const c = escaped ? wire::escape_at(text) : text.front();
+    if (c) text.remove_prefix(escaped ? 3 : 1);
     return c;
 }
 

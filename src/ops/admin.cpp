@@ -4,9 +4,11 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -46,8 +48,25 @@ struct Reply {
     bool allow = false;  ///< say which methods there are
 };
 
-Reply refusal(http::status status, std::string_view code, std::string_view message) {
-    nlohmann::json const told = {{"error", {{"code", code}, {"message", message}}}};
+/// 16 hexadecimal digits, as the requests of the traffic port have them.
+using RequestId = std::array<char, 16>;
+
+RequestId new_request_id() noexcept {
+    std::uint64_t bits = 0;
+    // It is there to be found in a log, not to be unguessable: should the kernel have nothing, it is zeros.
+    (void)!::getrandom(&bits, sizeof bits, GRND_NONBLOCK);
+    RequestId id;
+    for (auto& digit : id) {
+        digit = "0123456789abcdef"[bits & 15];
+        bits >>= 4;
+    }
+    return id;
+}
+
+std::string_view text_of(RequestId const& id) { return {id.data(), id.size()}; }
+
+Reply refusal(http::status status, std::string_view code, std::string_view message, RequestId const& id) {
+    nlohmann::json const told = {{"error", {{"code", code}, {"message", message}, {"request_id", text_of(id)}}}};
     return {status, told.dump(), json_type, status == http::status::method_not_allowed};
 }
 
@@ -65,15 +84,15 @@ bool wants_upstream(std::string_view query) {
     return false;
 }
 
-Reply answer_to(AdminAnswers const& answers, http::verb method, std::string_view target) {
+Reply answer_to(AdminAnswers const& answers, http::verb method, std::string_view target, RequestId const& id) {
     auto const mark = std::min(target.find('?'), target.size());
     auto const path = target.substr(0, mark);
     auto const query = target.substr(std::min(mark + 1, target.size()));
     bool const known = path == "/livez" || path == "/readyz" || path == "/healthz" || path == "/metrics";
     if (!known)
-        return refusal(http::status::not_found, "not_found", "there are /livez, /readyz, /healthz and /metrics");
+        return refusal(http::status::not_found, "not_found", "there are /livez, /readyz, /healthz and /metrics", id);
     if (!only_reads(method)) {
-        return refusal(http::status::method_not_allowed, "method_not_allowed", "GET and HEAD only");
+        return refusal(http::status::method_not_allowed, "method_not_allowed", "GET and HEAD only", id);
     }
     if (path == "/livez") return {http::status::ok, std::string(alive), json_type};
     if (path == "/healthz") {
@@ -84,15 +103,15 @@ Reply answer_to(AdminAnswers const& answers, http::verb method, std::string_view
     return {ready ? http::status::ok : http::status::service_unavailable, std::move(body), json_type};
 }
 
-Reply refusal_of(beast::error_code why) {
+Reply refusal_of(beast::error_code why, RequestId const& id) {
     if (why == http::error::header_limit || why == http::error::buffer_overflow) {
-        return refusal(http::status::request_header_fields_too_large, "head_too_large",
-                       "the request head is too large");
+        return refusal(http::status::request_header_fields_too_large, "head_too_large", "the request head is too large",
+                       id);
     }
     if (why == http::error::body_limit || why == http::error::unexpected_body) {
-        return refusal(http::status::payload_too_large, "body_too_large", "requests have no content here");
+        return refusal(http::status::payload_too_large, "body_too_large", "requests have no content here", id);
     }
-    return refusal(http::status::bad_request, "malformed", "not an HTTP/1.1 request");
+    return refusal(http::status::bad_request, "malformed", "not an HTTP/1.1 request", id);
 }
 
 bool is_parse_error(beast::error_code why) {
@@ -117,14 +136,15 @@ struct AdminServer::Inside {
     Inside(rt::Executor ex, int descriptor, bool is_tcp, AdminAnswers given, AdminLimits const& bounds)
         : executor(ex), listener(ex, descriptor), pause(ex), tcp(is_tcp), answers(std::move(given)), limits(bounds) {}
 
-    static rt::Task<void> accept_all(std::shared_ptr<Inside> self);
-    static rt::Task<void> serve(std::shared_ptr<Inside> self, SessionPtr session);
+    static rt::Awaitable<void> accept_all(std::shared_ptr<Inside> self);
+    static rt::Awaitable<void> serve(std::shared_ptr<Inside> self, SessionPtr session);
     [[nodiscard]] bool accept_batch(std::shared_ptr<Inside> const& self);
     void adopt(std::shared_ptr<Inside> const& self, int descriptor);
     void forget(Session& session);
-    rt::Task<bool> send(Session& session, Reply const& reply, unsigned version, bool head_only, bool keep_alive);
-    rt::Task<void> linger(Session& session);
-    [[nodiscard]] Reply answer(http::verb method, std::string_view target) const;
+    rt::Awaitable<bool> send(Session& session, Reply const& reply, RequestId const& id, unsigned version,
+                             bool head_only, bool keep_alive);
+    rt::Awaitable<void> linger(Session& session);
+    [[nodiscard]] Reply answer(http::verb method, std::string_view target, RequestId const& id) const;
     void stop();
 
     rt::Executor executor;
@@ -137,7 +157,7 @@ struct AdminServer::Inside {
     bool stopped = false;
 };
 
-rt::Task<void> AdminServer::Inside::accept_all(std::shared_ptr<Inside> self) {
+rt::Awaitable<void> AdminServer::Inside::accept_all(std::shared_ptr<Inside> self) {
     bool tired = false;
     while (!self->stopped) {
         try {
@@ -205,7 +225,7 @@ void AdminServer::Inside::forget(Session& session) {
     if (std::exchange(session.listed, false)) sessions.erase(session.place);
 }
 
-rt::Task<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionPtr session) {
+rt::Awaitable<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionPtr session) {
     // What Beast throws while it reads (no memory for a field) does not arrive here: it leaves through the event loop,
     // and this frame is destroyed where it waits. The connection ends with it however it ends.
     struct Leaving {
@@ -227,37 +247,40 @@ rt::Task<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionP
         if (why && !is_parse_error(why)) break;
         self->sessions.splice(self->sessions.end(), self->sessions, session->place);
         stream.expires_after(self->limits.patience);
+        auto const id = new_request_id();
         if (why) {
             // A head that is in order is answered for what it asks, not for the content that came with it.
             auto const& head = parser->get();
             bool const wrong_method = parser->is_header_done() && !only_reads(head.method());
-            auto const reply = wrong_method ? self->answer(head.method(), text_of(head.target())) : refusal_of(why);
-            (void)co_await self->send(*session, reply, 11, false, false);
+            auto const reply =
+                wrong_method ? self->answer(head.method(), text_of(head.target()), id) : refusal_of(why, id);
+            (void)co_await self->send(*session, reply, id, 11, false, false);
             co_await self->linger(*session);
             break;
         }
         auto const& request = parser->get();
-        auto const reply = self->answer(request.method(), text_of(request.target()));
+        auto const reply = self->answer(request.method(), text_of(request.target()), id);
         bool const head_only = request.method() == http::verb::head;
-        going_on = co_await self->send(*session, reply, request.version(), head_only, request.keep_alive());
+        going_on = co_await self->send(*session, reply, id, request.version(), head_only, request.keep_alive());
     }
 }
 
-Reply AdminServer::Inside::answer(http::verb method, std::string_view target) const {
+Reply AdminServer::Inside::answer(http::verb method, std::string_view target, RequestId const& id) const {
     try {
-        return answer_to(answers, method, target);
+        return answer_to(answers, method, target, id);
     } catch (std::exception const&) {
-        return refusal(http::status::internal_server_error, "internal", "the answer could not be made");
+        return refusal(http::status::internal_server_error, "internal", "the answer could not be made", id);
     }
 }
 
 /// Whether the connection goes on.
-rt::Task<bool> AdminServer::Inside::send(Session& session, Reply const& reply, unsigned version, bool head_only,
-                                         bool keep_alive) {
+rt::Awaitable<bool> AdminServer::Inside::send(Session& session, Reply const& reply, RequestId const& id,
+                                              unsigned version, bool head_only, bool keep_alive) {
     http::response<http::string_body> response(reply.status, version);
     response.set(http::field::content_type, boost::string_view(reply.type.data(), reply.type.size()));
     response.set(http::field::cache_control, "no-store");
     response.set("X-Content-Type-Options", "nosniff");
+    response.set("X-Request-Id", boost::string_view(id.data(), id.size()));
     if (reply.allow) response.set(http::field::allow, "GET, HEAD");
     response.keep_alive(keep_alive);
     response.content_length(reply.body.size());
@@ -267,7 +290,7 @@ rt::Task<bool> AdminServer::Inside::send(Session& session, Reply const& reply, u
     co_return !why && keep_alive && !stopped;
 }
 
-rt::Task<void> AdminServer::Inside::linger(Session& session) {
+rt::Awaitable<void> AdminServer::Inside::linger(Session& session) {
     beast::error_code ignored;
     session.stream.socket().shutdown(asio::socket_base::shutdown_send, ignored);
     std::array<char, 1024> scratch;

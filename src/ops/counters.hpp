@@ -147,6 +147,7 @@ struct alignas(64) ShardCounters {
 
     std::unique_ptr<std::atomic<RouteCounters*>[]> routes;
     std::size_t route_count;
+    RouteCounters refused_heads;  ///< requests that never came to have a route
     Gauge in_flight;
     Histogram<request_bounds.size()> first_byte;
     Counter request_bytes;

@@ -49,6 +49,7 @@ LineQueue::LineQueue(int descriptor)
       always_writable_(is_regular_file(descriptor)),
       close_by_(open_end) {
     if (closing_event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    lines_.reserve(2 * batch_bytes);
     SignalsBlocked const blocked;
     thread_ = std::thread([this] { run(); });
     ::pthread_setname_np(thread_.native_handle(), "ocgate-log");
@@ -84,6 +85,7 @@ void LineQueue::add(std::string_view line, bool urgent) {
 
 void LineQueue::run() {
     std::string taken;
+    taken.reserve(2 * batch_bytes);
     std::unique_lock lock(mutex_);
     for (;;) {
         changed_.wait(lock, [this] { return closing_ || !lines_.empty(); });
@@ -94,7 +96,10 @@ void LineQueue::run() {
         lock.unlock();
         write(taken);
         taken.clear();
-        if (taken.capacity() > 4 * batch_bytes) taken = std::string();  // after a flood
+        if (taken.capacity() > 4 * batch_bytes) {  // after a flood
+            taken = std::string();
+            taken.reserve(2 * batch_bytes);
+        }
         lock.lock();
     }
 }

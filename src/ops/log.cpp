@@ -50,7 +50,16 @@ void Log::set_level(LogLevel level) noexcept { inside_->level.store(level, std::
 
 void Log::write(LogLevel level, LogKind kind, std::string_view event, std::string_view message,
                 std::span<LogField const> fields) noexcept {
-    if (!wants(level)) return;
+    if (wants(level)) put(level, kind, event, message, fields);
+}
+
+void Log::announce(std::string_view event, std::initializer_list<LogField> fields) noexcept {
+    // What `error` lets through, everything but `off` does.
+    if (wants(LogLevel::error)) put(LogLevel::info, LogKind::app, event, {}, {fields.begin(), fields.size()});
+}
+
+void Log::put(LogLevel level, LogKind kind, std::string_view event, std::string_view message,
+              std::span<LogField const> fields) noexcept {
     Line line;
     auto const text = line.build(inside_->style, std::chrono::system_clock::now(), level, kind, event, message, fields);
     try {

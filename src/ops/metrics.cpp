@@ -136,32 +136,35 @@ void Metrics::Inside::write_requests(Exposition& out) const {
     std::map<std::string_view, std::array<std::map<std::string, std::uint64_t>, method_labels.size()>> requests;
     std::map<std::string_view, Merged<request_bounds.size()>> durations;
     Merged<request_bounds.size()> first_byte;
+    auto const add = [&](std::string_view name, RouteCounters const& route) {
+        durations[name].add(route.duration);
+        for (std::size_t m = 0; m < method_labels.size(); ++m) {
+            auto const* codes = route.methods[m].load(std::memory_order_acquire);
+            if (!codes) continue;
+            auto& counted = requests[name][m];
+            for (auto const& slot : codes->table()) {
+                auto const status = slot.status.load(std::memory_order_relaxed);
+                if (status == 0) break;
+                if (auto const n = slot.count.value()) counted[std::to_string(status)] += n;
+            }
+            for (std::size_t c = 0; c < StatusCounters::classes.size(); ++c) {
+                if (auto const n = codes->beyond(c)) counted[std::string(StatusCounters::classes[c])] += n;
+            }
+        }
+    };
     for (auto const& shard : shards) {
         first_byte.add(shard->first_byte);
+        add("other", shard->refused_heads);
         for (std::size_t r = 0; r < shard->route_count; ++r) {
-            auto const* route = shard->routes[r].load(std::memory_order_acquire);
-            if (!route) continue;
-            auto const name = route_label(options.routes, r);
-            durations[name].add(route->duration);
-            for (std::size_t m = 0; m < method_labels.size(); ++m) {
-                auto const* codes = route->methods[m].load(std::memory_order_acquire);
-                if (!codes) continue;
-                auto& counted = requests[name][m];
-                for (auto const& slot : codes->table()) {
-                    auto const status = slot.status.load(std::memory_order_relaxed);
-                    if (status == 0) break;
-                    if (auto const n = slot.count.value()) counted[std::to_string(status)] += n;
-                }
-                for (std::size_t c = 0; c < StatusCounters::classes.size(); ++c) {
-                    if (auto const n = codes->beyond(c)) counted[std::string(StatusCounters::classes[c])] += n;
-                }
+            if (auto const* route = shard->routes[r].load(std::memory_order_acquire)) {
+                add(route_label(options.routes, r), *route);
             }
         }
     }
 
     out.counter("ocgate_http_requests_total",
                 "Requests that ended, by route template, method and status. A WebSocket or event stream counts when it "
-                "ends. 499: the client left before an answer.");
+                "ends. 499: no answer could be sent. Route other: refused for its head, or for want of room.");
     for (auto const& [name, methods] : requests) {
         for (std::size_t m = 0; m < methods.size(); ++m) {
             for (auto const& [code, n] : methods[m]) {

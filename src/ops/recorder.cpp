@@ -107,12 +107,25 @@ void ShardRecorder::count_error(Failure const& failure) noexcept {
 }
 
 void ShardRecorder::failed(Failure const& failure, std::string_view peer) noexcept {
-    auto const reason = reason_of(failure);
     count_error(failure);
+    write_failure_line(failure, peer, nullptr);
+}
+
+void ShardRecorder::refused(proxy::RefusedHead const& head) noexcept {
+    count_error(head.failure);
+    counters_.response_bytes.add(head.response_bytes);
+    auto& place = counters_.refused_heads.methods[method_index(head.method)];
+    if (auto* codes = ShardCounters::made(place)) codes->count(head.status);
+    write_failure_line(head.failure, head.peer, &head);
+}
+
+void ShardRecorder::write_failure_line(Failure const& failure, std::string_view peer,
+                                       proxy::RefusedHead const* told) noexcept {
     auto const level = failure.side == Side::client ? LogLevel::info : LogLevel::warn;
     std::uint64_t untold = 0;
-    if (failure.step == Step::accept) {
-        // Out of descriptors or over the limit, every attempt fails: a line for each would be a flood of its own.
+    // Out of descriptors or over the limit, every attempt fails: a line for each would be a flood of its own. Where
+    // each request has a line anyway, those that were given an id to ask about keep theirs.
+    if (failure.step == Step::accept && !(told && log_.wants_access())) {
         auto const now = clock_.now();
         if (accept_told_ != rt::Instant::min() && now - accept_told_ < accept_line_every) {
             ++accept_untold_;
@@ -122,11 +135,15 @@ void ShardRecorder::failed(Failure const& failure, std::string_view peer) noexce
         untold = std::exchange(accept_untold_, 0);
     }
     if (!log_.wants(level)) return;
-    Fields<5> fields;
+    Fields<7> fields;
     fields.add("side", to_string(failure.side));
     fields.add("step", to_string(failure.step));
-    fields.add("reason", to_string(reason));
+    fields.add("reason", to_string(reason_of(failure)));
     fields.add_if_any("peer", peer);
+    if (told) {
+        fields.add("request_id", told->request_id);
+        fields.add("status", std::uint64_t{told->status});
+    }
     if (untold > 0) fields.add("suppressed", untold);
     log_.write(level, LogKind::app, "connection_failed", {}, fields.span());
 }

@@ -24,11 +24,13 @@ public:
     void stream_closed(proxy::StreamKind kind, Reason reason, rt::Duration lasted) noexcept override;
     void bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept override;
     void failed(Failure const& failure, std::string_view peer) noexcept override;
+    void refused(proxy::RefusedHead const& head) noexcept override;
     void upstream_dialed(bool reused, bool ok) noexcept override;
     void finished(proxy::ExchangeRecord const& record) noexcept override;
 
 private:
     void count_error(Failure const& failure) noexcept;
+    void write_failure_line(Failure const& failure, std::string_view peer, proxy::RefusedHead const* told) noexcept;
     void write_access_line(proxy::ExchangeRecord const& record, unsigned status) noexcept;
 
     ShardCounters& counters_;

@@ -74,18 +74,22 @@ private:
 }  // namespace
 
 std::string_view message_for(Failure const& failure) noexcept {
+    bool const client = failure.side == Side::client;
     switch (reason_of(failure)) {
         case Reason::malformed:
-            return failure.side == Side::client ? "The request is not well-formed HTTP/1.1."
-                                                : "opencode's answer is not well-formed HTTP/1.1.";
+            return client ? "The request is not well-formed HTTP/1.1."
+                          : "opencode's answer is not well-formed HTTP/1.1.";
         case Reason::unsupported_version:
-            return "Only HTTP/1.1 and HTTP/1.0 are spoken here.";
+            return client ? "Only HTTP/1.1 and HTTP/1.0 are spoken here."
+                          : "opencode's answer is of another version than HTTP/1.1 and HTTP/1.0.";
         case Reason::unsupported_method:
             return "This method is not served here.";
         case Reason::unsupported_coding:
-            return "No transfer coding but chunked is understood here.";
+            return client ? "No transfer coding but chunked is understood here."
+                          : "opencode's answer has a transfer coding other than chunked.";
         case Reason::head_too_large:
-            return "The request line and header fields together are too large.";
+            return client ? "The request line and header fields together are too large."
+                          : "The status line and header fields of opencode's answer together are too large.";
         case Reason::target_too_long:
             return "The request target is too long.";
         case Reason::body_too_large:
@@ -100,11 +104,11 @@ std::string_view message_for(Failure const& failure) noexcept {
         case Reason::misdirected:
             return "This host name is not served here.";
         case Reason::timed_out:
-            if (failure.side == Side::client) return "The request did not arrive in time.";
+            if (client) return "The request did not arrive in time.";
             return failure.step == Step::dial ? "opencode cannot be reached." : "opencode did not answer in time.";
         case Reason::cut_short:
-            return failure.side == Side::client ? "The request ended in the middle."
-                                                : "opencode ended the connection before its answer was complete.";
+            return client ? "The request ended in the middle."
+                          : "opencode ended the connection before its answer was complete.";
         case Reason::refused:
             return "opencode cannot be reached.";
         case Reason::too_many:
@@ -116,6 +120,40 @@ std::string_view message_for(Failure const& failure) noexcept {
         default:
             return "Something went wrong in the gateway.";
     }
+}
+
+std::array<char, 29> http_date(std::chrono::sys_seconds when) noexcept {
+    using namespace std::chrono;
+    constexpr std::string_view days_of_week = "SunMonTueWedThuFriSat";
+    constexpr std::string_view months_of_year = "JanFebMarAprMayJunJulAugSepOctNovDec";
+    auto const day = floor<days>(when);
+    year_month_day const date{day};
+    hh_mm_ss const time{when - day};
+    std::array<char, 29> text;
+    std::size_t at = 0;
+    auto const put = [&](std::string_view part) {
+        std::memcpy(text.data() + at, part.data(), part.size());
+        at += part.size();
+    };
+    auto const digits = [&](unsigned value, unsigned count) {
+        for (unsigned i = count; i-- > 0; value /= 10) text[at + i] = static_cast<char>('0' + value % 10);
+        at += count;
+    };
+    put(days_of_week.substr(weekday{day}.c_encoding() * 3, 3));
+    put(", ");
+    digits(static_cast<unsigned>(date.day()), 2);
+    put(" ");
+    put(months_of_year.substr((static_cast<unsigned>(date.month()) - 1) * 3, 3));
+    put(" ");
+    digits(static_cast<unsigned>(static_cast<int>(date.year())), 4);
+    put(" ");
+    digits(static_cast<unsigned>(time.hours().count()), 2);
+    put(":");
+    digits(static_cast<unsigned>(time.minutes().count()), 2);
+    put(":");
+    digits(static_cast<unsigned>(time.seconds().count()), 2);
+    put(" GMT");
+    return text;
 }
 
 Written write_answer(std::span<char> out, Answer const& answer) noexcept {
@@ -130,8 +168,9 @@ Written write_answer(std::span<char> out, Answer const& answer) noexcept {
             << answer.request_id << "\"}}\n";
 
     Text text(out);
-    text << "HTTP/1.1 " << status << " " << phrase(status)
-         << "\r\nContent-Type: application/json\r\nContent-Length: " << content.size()
+    text << "HTTP/1.1 " << status << " " << phrase(status) << "\r\n";
+    if (!answer.date.empty()) text << "Date: " << answer.date << "\r\n";
+    text << "Content-Type: application/json\r\nContent-Length: " << content.size()
          << "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " << answer.request_id
          << "\r\nX-Ocgate-Error: " << to_string(failure.side) << " " << to_string(failure.step) << " " << reason
          << "\r\n";

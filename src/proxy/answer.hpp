@@ -1,6 +1,8 @@
 // The answers this gateway gives itself: JSON, never HTML (opencode's SDK takes HTML for a wrong server), never cached.
 #pragma once
 
+#include <array>
+#include <chrono>
 #include <span>
 #include <string_view>
 
@@ -12,6 +14,7 @@ struct Answer {
     Refusal refusal;
     std::string_view request_id;
     std::string_view realm;
+    std::string_view date;   ///< for Date, as `http_date` writes it; empty: none
     bool head_only = false;  ///< HEAD: the fields of the answer, without its content
     bool close = true;
     bool keep_alive_1_0 = false;
@@ -25,6 +28,9 @@ struct Written {
 /// Writes the whole answer into `out`, which holds at least `answer_bytes`.
 inline constexpr std::size_t answer_bytes = 2048;
 Written write_answer(std::span<char> out, Answer const& answer) noexcept;
+
+/// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
+std::array<char, 29> http_date(std::chrono::sys_seconds when) noexcept;
 
 /// What a person should know about this failure; a literal.
 std::string_view message_for(Failure const& failure) noexcept;

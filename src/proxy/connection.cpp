@@ -17,6 +17,7 @@ Connection::Connection(ShardState& s, rt::PeerPtr c, std::string a)
 }
 
 Connection::~Connection() {
+    exchange.reset();
     client->close();
     shard.connections.erase(shard.connections.iterator_to(*this));
     shard.parts.connections.fetch_sub(1, std::memory_order_relaxed);
@@ -37,8 +38,21 @@ rt::Task<void> Connection::run() {
             if (co_await client->fill()) co_return;
         }
         phase = Phase::exchange;
-        switch (co_await serve_request()) {
+        auto next = co_await serve_request();
+        if (next == Next::stream) {
+            // Here and not further in: a stream may last for days, and what has led to it is out of memory by now.
+            std::exception_ptr escaped;
+            try {
+                co_await exchange->flow();
+            } catch (...) {
+                escaped = std::current_exception();  // waiting is not possible in here
+            }
+            next = co_await end_stream(std::move(escaped));
+        }
+        exchange.reset();
+        switch (next) {
             case Next::again:
+            case Next::stream:
                 break;
             case Next::linger:
                 co_await linger(linger_time);
@@ -58,22 +72,32 @@ rt::Task<Next> Connection::serve_request() {
     auto const head = co_await receive_request_head(*desk, snapshot->limits);
     client->read_by(rt::never);
     if (over_limit_ && (head || reason_of(head.error()) != Reason::cut_short)) {
-        co_return co_await refuse_head(*desk, Failure{Side::gateway, Step::accept, Reason::too_many}, *snapshot);
+        auto const method = head ? desk->request.method : std::string_view();
+        co_return co_await refuse_head(*desk, Failure{Side::gateway, Step::accept, Reason::too_many}, method,
+                                       *snapshot);
     }
-    if (!head) co_return co_await refuse_head(*desk, head.error(), *snapshot);
-    Exchange exchange(*this, snapshot, std::move(desk));
+    if (!head) co_return co_await refuse_head(*desk, head.error(), {}, *snapshot);
+    exchange = std::make_unique<Exchange>(*this, snapshot, std::move(desk));
     std::exception_ptr escaped;
     auto next = Next::close;
     try {
-        next = co_await exchange.run();
+        next = co_await exchange->run();
     } catch (...) {
         escaped = std::current_exception();  // waiting is not possible in here
     }
     if (escaped) {
-        co_await exchange.abandon();
+        co_await exchange->abandon();
         std::rethrow_exception(escaped);
     }
     co_return next;
+}
+
+rt::Task<Next> Connection::end_stream(std::exception_ptr escaped) {
+    if (escaped) {
+        co_await exchange->abandon();
+        std::rethrow_exception(escaped);
+    }
+    co_return co_await exchange->close_stream();
 }
 
 // Who is turned away anyway does not hold one of the few places beyond the limit for long.
@@ -92,14 +116,19 @@ rt::Task<Outcome<wire::Progress>> Connection::receive_request_head(Desk& desk, L
         if (why == boost::asio::error::no_buffer_space) {
             co_return Failure{Side::client, Step::request_head, Reason::head_too_large};
         }
-        if (why) co_return Failure{Side::client, Step::request_head, why};
+        auto const side = client->interrupted() ? Side::gateway : Side::client;
+        if (why) co_return Failure{side, Step::request_head, why};
     }
 }
 
-rt::Task<Next> Connection::refuse_head(Desk& desk, Failure failure, Snapshot const& snapshot) {
-    shard.parts.recorder.failed(failure, address);
+// `method`: empty where the head was not read so far.
+rt::Task<Next> Connection::refuse_head(Desk& desk, Failure failure, std::string_view method, Snapshot const& snapshot) {
+    auto& recorder = shard.parts.recorder;
     auto const reason = reason_of(failure);
-    if (reason == Reason::cut_short || reason == Reason::gone || reason == Reason::internal) co_return Next::close;
+    if (reason == Reason::cut_short || reason == Reason::gone || reason == Reason::internal) {
+        recorder.failed(failure, address);
+        co_return Next::close;
+    }
     auto const id = shard.new_request_id();
     Answer answer;
     answer.refusal.failure = failure;
@@ -107,9 +136,16 @@ rt::Task<Next> Connection::refuse_head(Desk& desk, Failure failure, Snapshot con
     if (reason == Reason::too_many) answer.refusal.retry_after = std::chrono::seconds(1);
     answer.request_id = {id.data(), id.size()};
     answer.realm = snapshot.realm;
+    answer.date = shard.date();
+    answer.head_only = method == "HEAD";
     auto const written = write_answer(desk.out, answer);
     rt::Gather bytes{std::string_view(desk.out.data(), written.bytes)};
-    if (co_await client->write(bytes, snapshot.limits.linger)) co_return Next::close;
+    if (co_await client->write(bytes, snapshot.limits.linger)) {
+        recorder.failed(failure, address);
+        co_return Next::close;
+    }
+    RefusedHead const refused{failure, address, answer.request_id, method, status_for(failure), written.content};
+    recorder.refused(refused);
     co_return Next::linger;
 }
 
@@ -119,6 +155,7 @@ rt::Task<void> Connection::linger(rt::Duration time) {
     phase = Phase::stream;
     client->shutdown_send();
     client->read_by(shard.now() + time);
+    if (insisted) client->wake();  // what is there is read, nothing is waited for
     std::size_t left = 1024 * 1024;
     for (;;) {
         auto const n = client->text().size();
@@ -142,8 +179,10 @@ void Connection::insist() {
     // The story may end inside the first of these calls, and this connection with it.
     auto const ours = client;
     auto const theirs = upstream;
+    // Who has heard nothing yet is still told: the story ends with what it waits for, and says so (503).
+    bool const unanswered = exchange && !exchange->answered();
     dialing.trip();
-    ours->interrupt(Reason::draining);
+    if (!unanswered) ours->interrupt(Reason::draining);
     if (theirs) theirs->interrupt(Reason::draining);
 }
 

@@ -5,9 +5,12 @@
 
 namespace ocgate::proxy {
 
+class Exchange;
+
 /// What becomes of the client's connection after an exchange.
 enum class Next : std::uint8_t {
     again,   ///< the next request
+    stream,  ///< it goes on without an end of its own: `Exchange::flow`
     linger,  ///< we answered and close; the client may still be sending
     close,   ///< both sides know it is over
     reset,   ///< the answer was cut: the client must see that
@@ -29,7 +32,8 @@ public:
 
     ShardState& shard;
     rt::PeerPtr const client;
-    rt::PeerPtr upstream;  ///< of the exchange under way
+    rt::PeerPtr upstream;                ///< of the exchange under way
+    std::unique_ptr<Exchange> exchange;  ///< the one under way
     rt::DialBreaker dialing;
     std::string const address;
     Phase phase = Phase::idle;
@@ -37,9 +41,10 @@ public:
 
 private:
     rt::Task<Next> serve_request();
+    rt::Task<Next> end_stream(std::exception_ptr escaped);
     rt::Task<Outcome<wire::Progress>> receive_request_head(Desk& desk, Limits const& limits);
     [[nodiscard]] rt::Duration head_time(Limits const& limits) const;
-    rt::Task<Next> refuse_head(Desk& desk, Failure failure, Snapshot const& snapshot);
+    rt::Task<Next> refuse_head(Desk& desk, Failure failure, std::string_view method, Snapshot const& snapshot);
     rt::Task<void> linger(rt::Duration time);
 
     bool const over_limit_;  ///< told so with the first answer, which is the last

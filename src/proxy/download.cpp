@@ -39,7 +39,7 @@ rt::Task<Next> Exchange::relay_response() {
         }
         // The head leaves even when what follows it turned out to be broken.
         auto why = client_->write_now(bytes);
-        if (!why && !bytes.empty()) why = co_await client_->write(std::exchange(bytes, {}), idle);
+        if (!why && !bytes.empty()) why = co_await client_->write(bytes, idle);
         if (why && relayed) relayed = failure_of(*client_, Side::client, Step::response_body, why);
         if (!relayed) break;
         upstream.consume(piece->consumed);

@@ -278,8 +278,10 @@ rt::Task<Outcome<void>> Exchange::receive_answer() {
             auto const size = write_head(false);
             if (!size) co_return size.error();
             rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
+            answered_ = true;  // behind half of it nothing else makes sense
             auto const why = co_await client_->write(bytes, limits.idle_body);
             if (why) co_return failure_of(*client_, Side::client, Step::response_head, why);
+            answered_ = false;
         }
         upstream.consume(head.bytes);
         seen = 0;
@@ -308,8 +310,8 @@ rt::Task<Next> Exchange::deliver() {
         drop_upstream();
         co_return co_await fail(Failure{Side::upstream, Step::response_head, Reason::unauthorized});
     }
-    if (head.status == 101) co_return co_await tunnel();
-    if (head.event_stream && !head.body.empty()) co_return co_await relay_event_stream();
+    if (head.status == 101) co_return co_await open_tunnel();
+    if (head.event_stream && !head.body.empty()) co_return co_await open_event_stream();
     co_return co_await relay_response();
 }
 
@@ -332,9 +334,10 @@ rt::Task<Next> Exchange::refuse(Refusal refusal) {
     answer.refusal = refusal;
     answer.request_id = request_id_;
     answer.realm = snapshot_->realm;
+    answer.date = shard_.date();
     record_.failed = true;
     record_.failure = refusal.failure;
-    record_.status = status_for(refusal.failure);
+    record_.status = 0;  // until it has left
     // Without content under way the connection is in order and may be kept.
     // After a malformed request nobody knows for sure where the next one begins.
     bool const in_doubt = refusal.failure.side == Side::client && reason_of(refusal.failure) == Reason::malformed;
@@ -345,9 +348,15 @@ rt::Task<Next> Exchange::refuse(Refusal refusal) {
     answer.keep_alive_1_0 = client_1_0_ && in_order;
     auto const written = write_answer(desk_->out, answer);
     rt::Gather bytes{std::string_view(desk_->out.data(), written.bytes)};
-    auto const why = co_await client_->write(bytes, snapshot_->limits.idle_body);
-    record_.response_bytes = written.content;
+    answered_ = true;
+    auto why = client_->write_now(bytes);
+    if (!why && !bytes.empty()) {
+        why = Reason::draining;  // a forced end waits for no room
+        if (!connection_.insisted) why = co_await client_->write(bytes, snapshot_->limits.idle_body);
+    }
     if (why) co_return Next::close;
+    record_.status = status_for(refusal.failure);
+    record_.response_bytes = written.content;
     co_return in_order ? Next::again : Next::linger;
 }
 
@@ -356,6 +365,7 @@ rt::Task<Next> Exchange::fail(Failure failure) {
     if (answered_ || reason == Reason::gone || client_->ended() == boost::asio::error::connection_reset) {
         record_.failed = true;
         record_.failure = failure;
+        record_.status = 0;
         co_return Next::close;
     }
     Refusal refusal{failure, {}};

@@ -17,9 +17,19 @@ public:
     Exchange(Exchange const&) = delete;
     Exchange& operator=(Exchange const&) = delete;
 
+    static void* operator new(std::size_t bytes) { return rt::allocate_frame(bytes); }
+    static void operator delete(void* exchange, std::size_t bytes) noexcept { rt::free_frame(exchange, bytes); }
+
+    /// With Next::stream the answer has begun and has no end of its own: `flow` carries it, then `close_stream`.
     rt::Task<Next> run();
+    rt::Task<> flow() { return record_.kind == StreamKind::websocket ? pump_to_client() : relay_events(); }
+    rt::Task<Next> close_stream() {
+        return record_.kind == StreamKind::websocket ? close_tunnel() : close_event_stream();
+    }
     /// After `run` has thrown, before the exchange goes: ends what still runs beside it.
     rt::Task<void> abandon();
+    /// Whether bytes of an answer may have left. Until then it can be told of an end that is forced on it.
+    [[nodiscard]] bool answered() const noexcept { return answered_; }
 
 private:
     // exchange.cpp: the story
@@ -48,15 +58,17 @@ private:
     rt::Task<Next> finish_response(Outcome<void> relayed);
 
     // event_stream.cpp: an answer without one
-    rt::Task<Next> relay_event_stream();
-    rt::Task<Outcome<void>> relay_events(BodyReader& body, bool chunked, bool fillable, bool coded);
+    rt::Task<Next> open_event_stream();
+    rt::Task<> relay_events();
+    rt::Task<Next> close_event_stream();
 
     // tunnel.cpp: a WebSocket
-    rt::Task<Next> tunnel();
+    rt::Task<Next> open_tunnel();
+    rt::Task<Next> close_tunnel();
     rt::Task<void> inbound();
     void end_inbound();
     rt::Task<Outcome<void>> pump_to_upstream();
-    rt::Task<Outcome<void>> pump_to_client(wire::FrameBoundary& frames);
+    rt::Task<> pump_to_client();
 
     /// Copies what the record says of the request and returns the desk and the request's bytes: a stream begins.
     void clear_desk();
@@ -84,7 +96,7 @@ private:
     bool upload_complete_ = true;
     bool continued_ = true;  ///< the client has no reason to wait before it sends its content
     bool reused_ = false;
-    bool answered_ = false;  ///< bytes of a final answer may have reached the client
+    bool answered_ = false;  ///< bytes of an answer that is final, or not whole, may have reached the client
     bool keep_client_ = true;
     bool client_1_0_ = false;
     bool upgrade_ = false;    ///< the client asked for another protocol
@@ -95,8 +107,14 @@ private:
     bool stopping_upload_ = false;
     rt::Instant first_byte_by_ = rt::never;
     rt::Instant head_by_ = rt::never;  ///< the end of an answer's head that has begun
-    bool tunnel_over_ = false;         ///< the upstream's direction has ended
-    rt::Instant tunnel_active_{};      ///< the last byte of either direction
+    Outcome<void> flowed_{};           ///< what became of the stream
+    std::optional<BodyReader> events_body_;
+    wire::FrameBoundary frames_;  ///< of the tunnel, toward the client
+    bool events_chunked_ = false;
+    bool events_coded_ = false;
+    bool events_fillable_ = false;  ///< a comment fits in between
+    bool tunnel_over_ = false;      ///< the upstream's direction has ended
+    rt::Instant tunnel_active_{};   ///< the last byte of either direction
 };
 
 }  // namespace ocgate::proxy

@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -10,7 +9,6 @@
 
 #include <boost/asio/ip/address.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
 #include <cerrno>
 #include <cstring>
 
@@ -79,7 +77,7 @@ rt::Task<void> Listener::run() {
                 co_await go_on_.wait();
                 break;
             case Batch::more:  // the connections already there get their turn first
-                co_await asio::post(shard_.parts.executor, asio::use_awaitable_t<rt::Executor>{});
+                co_await rt::pause();
                 break;
             case Batch::failed:
                 // Out of descriptors or memory: trying again at once would only burn the processor.
@@ -163,15 +161,10 @@ boost::system::result<int, error_code> open_listener(rt::Address const& address,
     asio::ip::tcp::endpoint const endpoint(ip, address.port);
     int const fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return last_error();
-    // Accepted sockets inherit these. A phone that vanished without a word is found out within a minute while nothing
-    // is on its way to it. With data in flight it is found by `stall_timeout` (event streams), by `idle_body`
-    // (answers) or by TCP's own limit of retransmissions (tunnels). No TCP_USER_TIMEOUT: Linux applies it to the
-    // probes of a closed window too, and a client that merely does not read would be taken for a dead one.
+    // Accepted sockets inherit what `prepare_tcp` sets. A phone that vanished with data on its way to it is found by
+    // `stall_timeout` (event streams), by `idle_body` (answers) or by TCP's own limit of retransmissions (tunnels).
     bool const set = turn_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) &&
-                     turn_on(fd, IPPROTO_TCP, TCP_NODELAY, 1) && turn_on(fd, SOL_SOCKET, SO_KEEPALIVE, 1) &&
-                     turn_on(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30) && turn_on(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10) &&
-                     turn_on(fd, IPPROTO_TCP, TCP_KEEPCNT, 3);
+                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd);
     auto const* name = static_cast<sockaddr const*>(endpoint.data());
     if (!set || ::bind(fd, name, static_cast<socklen_t>(endpoint.size())) != 0 || ::listen(fd, backlog) != 0) {
         why = last_error();

@@ -1,5 +1,6 @@
 #include "ocgate/proxy/shard.hpp"
 
+#include "answer.hpp"
 #include "connection.hpp"
 #include "listener.hpp"
 
@@ -58,6 +59,15 @@ std::array<char, 16> ShardState::new_request_id() noexcept {
         bits >>= 4;
     }
     return id;
+}
+
+std::string_view ShardState::date() {
+    auto const second = std::chrono::floor<std::chrono::seconds>(parts.calendar());
+    if (second != dated) {
+        dated = second;
+        date_text = http_date(second);
+    }
+    return {date_text.data(), date_text.size()};
 }
 
 void ShardState::connection_ended() {

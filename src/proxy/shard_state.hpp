@@ -40,11 +40,13 @@ struct ShardState {
     };
     using DeskPtr = std::unique_ptr<Desk, DeskReturn>;
     DeskPtr lend_desk();
-    static constexpr std::size_t kept_desks = 16;
+    static constexpr std::size_t kept_desks = 32;
 
     /// 16 hexadecimal digits, unique among the requests of all shards and runs for all practical purposes.
     [[nodiscard]] std::array<char, 16> new_request_id() noexcept;
     [[nodiscard]] rt::Instant now() const noexcept { return deadlines.now(); }
+    /// What Date says now (RFC 9110 §6.6.1). Holds until the next call.
+    [[nodiscard]] std::string_view date();
     void connection_ended();
 
     ShardParts parts;
@@ -59,6 +61,8 @@ struct ShardState {
     std::function<void()> drained;
     bool draining = false;
     std::uint64_t last_id;
+    std::chrono::sys_seconds dated = std::chrono::sys_seconds::min();
+    std::array<char, 29> date_text;  ///< of `dated`: written once a second at most
     rt::TaskGroup tasks;
 };
 

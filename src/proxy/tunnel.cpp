@@ -13,8 +13,7 @@ constexpr std::uint16_t going_away = 1001;  // RFC 6455 §7.4.1
 constexpr std::chrono::milliseconds goodbye_wait{1'000};
 }  // namespace
 
-rt::Task<Next> Exchange::tunnel() {
-    auto& recorder = shard_.parts.recorder;
+rt::Task<Next> Exchange::open_tunnel() {
     auto& upstream = *connection_.upstream;
     if (wire::websocket_accept(desk_->request.websocket_key) != desk_->response.websocket_accept) {
         drop_upstream();
@@ -30,23 +29,26 @@ rt::Task<Next> Exchange::tunnel() {
     answered_ = true;
     record_.stream = true;
     record_.kind = StreamKind::websocket;
-    recorder.stream_opened(StreamKind::websocket);
+    shard_.parts.recorder.stream_opened(StreamKind::websocket);
     stream_open_ = true;
     rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
     auto const why = co_await client_->write(bytes, snapshot_->limits.idle_body);
-    Outcome<void> ended{};
     if (why) {
-        ended = failure_of(*client_, Side::client, Step::tunnel, why);
-    } else {
-        clear_desk();  // bytes sent early stay, and go first
-        client_->stop_listening();
-        connection_.phase = Connection::Phase::stream;
-        uploads_.spawn(inbound());
-        wire::FrameBoundary frames;
-        ended = co_await pump_to_client(frames);
+        flowed_ = failure_of(*client_, Side::client, Step::tunnel, why);
         tunnel_over_ = true;
-        bool const orderly = ended && !client_->ended() && !client_->interrupted();
-        if (orderly && shard_.draining && frames.at_boundary() && !frames.closed()) {
+        co_return co_await close_tunnel();
+    }
+    clear_desk();  // bytes sent early stay, and go first
+    client_->stop_listening();
+    connection_.phase = Connection::Phase::stream;
+    uploads_.spawn(inbound());
+    co_return Next::stream;
+}
+
+rt::Task<Next> Exchange::close_tunnel() {
+    if (!std::exchange(tunnel_over_, true)) {
+        bool const orderly = flowed_ && !client_->ended() && !client_->interrupted();
+        if (orderly && shard_.draining && frames_.at_boundary() && !frames_.closed()) {
             auto const goodbye = wire::close_frame(going_away, "gateway restarting");
             rt::Gather last{goodbye};
             (void)co_await client_->write(last, goodbye_wait);
@@ -60,13 +62,13 @@ rt::Task<Next> Exchange::tunnel() {
         }
         co_await uploads_.join();
         client_->forget_wake();
-        if (upload_failure_ && (ended || ended.error().why == error::operation_aborted)) ended = *upload_failure_;
+        if (upload_failure_ && (flowed_ || flowed_.error().why == error::operation_aborted)) flowed_ = *upload_failure_;
     }
-    if (!ended && ended.error().why == error::operation_aborted) ended = Outcome<void>{};
-    stream_over(StreamKind::websocket, ended);
+    if (!flowed_ && flowed_.error().why == error::operation_aborted) flowed_ = Outcome<void>{};
+    stream_over(StreamKind::websocket, flowed_);
     drop_upstream();
     // Closing at once could destroy the last frames before the client has read them: its own Close is on its way here.
-    co_return ended ? Next::linger : Next::close;
+    co_return flowed_ ? Next::linger : Next::close;
 }
 
 // Whatever it waits for: the client's next bytes or the upstream's taking them. The client's side stays as it is.
@@ -118,42 +120,52 @@ rt::Task<Outcome<void>> Exchange::pump_to_upstream() {
 }
 
 // Ends without a failure when the upstream ends, and at a frame's end when the gateway drains.
-rt::Task<Outcome<void>> Exchange::pump_to_client(wire::FrameBoundary& frames) {
+rt::Task<> Exchange::pump_to_client() {
     auto& upstream = *connection_.upstream;
     auto const idle = snapshot_->limits.tunnel_idle;
     for (;;) {
         auto content = upstream.text();
         bool last = false;
-        if (shard_.draining && !frames.closed()) {
-            auto const cut = frames.at_boundary() ? 0 : frames.first_boundary(content);
+        if (shard_.draining && !frames_.closed()) {
+            auto const cut = frames_.at_boundary() ? 0 : frames_.first_boundary(content);
             if (cut != wire::no_boundary) {
                 content = content.substr(0, cut);
                 last = true;
             }
         }
         if (!content.empty()) {
-            frames.feed(content);
+            frames_.feed(content);
             rt::Gather bytes{content};
             auto why = client_->write_now(bytes);
             if (!why && !bytes.empty()) {
                 why = co_await client_->write(bytes, idle.count() > 0 ? rt::Duration(idle) : rt::Duration::max());
             }
-            if (why == Reason::timed_out) co_return Failure{Side::client, Step::tunnel, why};
-            if (why) co_return failure_of(*client_, Side::client, Step::tunnel, why);
+            if (why == Reason::timed_out) {
+                flowed_ = Failure{Side::client, Step::tunnel, why};
+                co_return;
+            }
+            if (why) {
+                flowed_ = failure_of(*client_, Side::client, Step::tunnel, why);
+                co_return;
+            }
             record_.response_bytes += content.size();
             tunnel_active_ = shard_.now();
             upstream.consume(content.size());
         }
-        if (last) co_return Outcome<void>{};
+        if (last) co_return;
         if (idle.count() > 0) upstream.read_by(tunnel_active_ + idle);
         auto const why = co_await upstream.fill();
-        if (why == error::eof) co_return Outcome<void>{};
+        if (why == error::eof) co_return;
         if (why == Reason::timed_out && !upstream.interrupted()) {
             if (shard_.now() < tunnel_active_ + idle) continue;  // the client typed meanwhile
-            co_return Failure{Side::gateway, Step::tunnel, Reason::timed_out};
+            flowed_ = Failure{Side::gateway, Step::tunnel, Reason::timed_out};
+            co_return;
         }
         if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) continue;  // drain knocked
-        if (why) co_return failure_of(upstream, Side::upstream, Step::tunnel, why);
+        if (why) {
+            flowed_ = failure_of(upstream, Side::upstream, Step::tunnel, why);
+            co_return;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ namespace ocgate::proxy {
 
 class Upstreams {
 public:
-    Upstreams(rt::PeerResources const& resources, Recorder& recorder) : resources_(resources), recorder_(recorder) {}
+    Upstreams(rt::PeerResources const& resources, Recorder& recorder);
     ~Upstreams() { clear(); }
     Upstreams(Upstreams const&) = delete;
     Upstreams& operator=(Upstreams const&) = delete;
@@ -28,16 +28,16 @@ public:
 
 private:
     struct Idle {
-        Idle(Upstreams& pool, rt::PeerPtr p);
         rt::PeerPtr peer;
-        Upstreams& home;
-        rt::Deadline deadline;
+        rt::Instant until;
     };
     void drop(rt::Peer const* peer);
+    void drop_expired();
 
     rt::PeerResources const& resources_;
     Recorder& recorder_;
-    std::vector<std::unique_ptr<Idle>> idle_;
+    std::vector<Idle> idle_;
+    rt::Deadline next_;  ///< when the first of them has been idle for too long
 };
 
 }  // namespace ocgate::proxy

@@ -1,7 +1,5 @@
 #include "ocgate/rt/dialer.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -134,8 +132,7 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
         if (!why) why = co_await connect(attempt, socket.get(), endpoint);
         if (attempt.ended) co_return attempt.ended;
         if (why) continue;
-        int const on = 1;
-        if (!address_.is_unix()) ::setsockopt(socket.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        if (!address_.is_unix()) (void)prepare_tcp(socket.get());  // works without, too
         try {
             co_return PeerPtr(new Peer(resources, std::move(socket)));
         } catch (boost::system::system_error const& e) {

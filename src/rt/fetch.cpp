@@ -126,7 +126,7 @@ Task<Outcome<Fetched>> fetch(PeerResources const& resources, Dialer& dialer, Fet
     peer.read_by(until);
 
     auto const head = head_of(request);
-    Gather const pieces{head, request.body};
+    Gather pieces{head, request.body};
     auto const unsent = co_await peer.write(pieces, Duration::max(), until);
     if (unsent == Reason::timed_out) co_return Failure{Side::upstream, Step::request_body, unsent};
 

@@ -1,5 +1,7 @@
 #include "ocgate/rt/peer.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/error.hpp>
@@ -19,6 +21,20 @@ error_code last_error() noexcept {
 }
 
 }  // namespace
+
+bool prepare_tcp(int socket) noexcept {
+    struct Option {
+        int level, name, value;
+    };
+    constexpr Option options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 30},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 3}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024},
+    };
+    for (auto const& [level, name, value] : options) {
+        if (::setsockopt(socket, level, name, &value, sizeof value) != 0) return false;
+    }
+    return true;
+}
 
 void Gather::consume(std::size_t n) noexcept {
     std::size_t kept = 0;
@@ -154,7 +170,7 @@ Task<error_code> Peer::fill() {
         if (readable_ && open_ && !failed_ && !full) {
             if (++streak_ >= longest_streak) {
                 streak_ = 0;
-                co_await asio::post(resources_.executor, asio::use_awaitable_t<Executor>{});
+                co_await pause();
                 continue;
             }
             auto const before = received_;
@@ -252,16 +268,10 @@ error_code Peer::expect_writable() noexcept {
     return resources_.poller.change(socket_.get(), *this, Poller::Interest::both);
 }
 
-Task<error_code> Peer::write(Gather pieces, Duration progress, Instant total) {
-    auto const why = write_now(pieces);
-    if (why || pieces.empty()) co_return why;
-    co_return co_await write_rest(pieces, progress, total);
-}
-
-Task<error_code> Peer::write_rest(Gather pieces, Duration progress, Instant total) {
+Task<error_code> Peer::write(Gather& pieces, Duration progress, Instant total) {
     PeerPtr const alive(this);
     write_expired_ = false;
-    error_code why;
+    auto why = write_now(pieces);
     while (!pieces.empty() && !why) {
         auto const step = progress == Duration::max() ? never : resources_.deadlines.now() + progress;
         write_deadline_.set(std::min(step, total));

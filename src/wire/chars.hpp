@@ -10,6 +10,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "ocgate/wire/percent.hpp"
+
 namespace ocgate::wire {
 
 using CharClass = std::array<bool, 256>;
@@ -30,13 +32,6 @@ inline constexpr CharClass base64_chars = alnum_and("+/");
 constexpr bool is_in(CharClass const& chars, char c) noexcept { return chars[static_cast<unsigned char>(c)]; }
 constexpr bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
 constexpr bool is_blank(char c) noexcept { return c == ' ' || c == '\t'; }
-
-/// 0 to 15, or -1.
-constexpr int hex_value(char c) noexcept {
-    if (is_digit(c)) return c - '0';
-    auto const lower = static_cast<char>(c | 0x20);
-    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
-}
 
 constexpr bool is_value_byte(unsigned char c) noexcept { return (c >= 0x20 && c != 0x7f) || c == '\t'; }
 constexpr bool is_target_byte(unsigned char c) noexcept { return c > 0x20 && c != 0x7f && c != '#'; }

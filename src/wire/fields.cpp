@@ -128,19 +128,6 @@ FieldKind kind_of(std::string_view name) noexcept {
     return FieldKind::other;
 }
 
-bool is_hop_by_hop(std::string_view name) noexcept {
-    switch (kind_of(name)) {
-        case FieldKind::hop_by_hop:
-        case FieldKind::connection:
-        case FieldKind::upgrade:
-        case FieldKind::transfer_encoding:
-        case FieldKind::proxy_credentials:
-            return true;
-        default:
-            return false;
-    }
-}
-
 bool iequals(std::string_view a, std::string_view b) noexcept {
     if (a.size() != b.size()) return false;
     for (std::size_t i = 0; i < a.size(); ++i)

@@ -87,6 +87,22 @@ bool is_websocket_key(std::string_view key) noexcept {
            std::all_of(key.begin(), key.end() - 2, [](char c) { return is_in(base64_chars, c); });
 }
 
+/// However often `100-continue` is said, it is one expectation. What else there is beside it goes to the upstream as it
+/// came, which alone can judge it.
+bool expects_continue(Facts const& facts, FieldList const& fields) noexcept {
+    if (facts.expect.count == 0) return false;
+    bool found = false;
+    for (auto const& field : fields) {
+        if (field.kind != FieldKind::expect) continue;
+        auto rest = field.value;
+        while (auto const expectation = next_element(rest)) {
+            if (!iequals(*expectation, "100-continue")) return false;
+            found = true;
+        }
+    }
+    return found;
+}
+
 bool is_handshake(Facts const& facts, RequestHead const& head) noexcept {
     return head.upgrade && facts.upgrade_websocket && head.method == "GET" && head.body.empty() &&
            facts.websocket_key.count == 1 && is_websocket_key(facts.websocket_key.value) &&
@@ -126,7 +142,7 @@ Parsed<> parse_request_head(std::string_view bytes, HeadLimits const& limits, st
     head.keep_alive = facts.stays_open(line.minor);
     // RFC 9110 §7.8, §10.1.1: from a 1.0 client neither means anything.
     head.upgrade = line.minor == 1 && facts.upgrade && facts.connection_upgrade;
-    head.expects_continue = line.minor == 1 && facts.expect.count == 1 && iequals(facts.expect.value, "100-continue");
+    head.expects_continue = line.minor == 1 && expects_continue(facts, head.fields);
     head.websocket = is_handshake(facts, head);
     head.websocket_key = head.websocket ? facts.websocket_key.value : std::string_view();
     head.bytes = static_cast<std::size_t>(reading.at - bytes.data());

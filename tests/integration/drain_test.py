@@ -57,6 +57,13 @@ class Drain(case.WithOpencode):
 
         return finish, session
 
+    def assert_told(self, response):
+        """A request that was under way when its time was over: its client hears so, and that is what is logged."""
+        self.assert_gateway_error(response, 503, "draining")
+        self.assertEqual(response.header("connection"), "close")
+        logged = self.own.wait_event("request", request_id=response.header("x-request-id"))
+        self.assertEqual((logged["status"], logged["response_bytes"]), (503, len(response.body)))
+
     def test_sigterm_ends_streams_between_events_and_terminals_with_1001(self):
         events, terminal = self.open_stream_and_terminal()
         self.own.program.signal(signal.SIGTERM)
@@ -91,7 +98,7 @@ class Drain(case.WithOpencode):
         self.own.wait_event("draining")
         self.own.program.signal(signal.SIGTERM)
         self.assertEqual(self.own.program.wait(30), 2)
-        self.assertIsInstance(finish(), Exception)
+        self.assert_told(finish())
         self.direct.post(f"/session/{session['id']}/abort")
 
     def test_the_second_signal_does_not_wait_for_passwords_to_be_hashed(self):
@@ -130,6 +137,49 @@ class Drain(case.WithOpencode):
         if self.own.program.running():
             self.own.program.signal(signal.SIGTERM)
         self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_without_time_to_drain_nothing_is_forced_where_nothing_is_cut(self):
+        for idle_connections in (0, 1):
+            with self.subTest(idle_connections=idle_connections):
+                own = self.start_gateway(config={"timeouts": {"drain": "0"}})
+                for _ in range(idle_connections):
+                    idle = own.client().connect()
+                    self.addCleanup(idle.close)
+                    self.assertEqual(own.client().get("/global/health", connection=idle).status, 200)
+                own.program.signal(signal.SIGTERM)
+                self.assertEqual(own.program.wait(30), 0)
+                self.assertEqual([entry for entry in own.log_entries() if entry["event"] == "forced"], [])
+        done = gateway.run("drain", "--wait", "0s", "--control-socket", self.own.control_socket)
+        self.assertEqual((done.returncode, done.stdout), (0, "drained\n"), done.stderr)
+        self.own.program.signal(signal.SIGTERM)
+        self.assertEqual(self.own.program.wait(30), 0)
+
+    def test_without_time_to_drain_what_is_under_way_is_cut_and_the_exit_code_says_so(self):
+        finish, session = self.held_prompt()
+        done = gateway.run("drain", "--wait", "0s", "--control-socket", self.own.control_socket)
+        self.assertEqual(done.returncode, 2, done.stdout + done.stderr)
+        self.assertIn("had to be cut", done.stderr)
+        self.assert_told(finish())
+        self.own.program.signal(signal.SIGTERM)
+        self.assertEqual(self.own.program.wait(30), 2)
+        forced = [entry["connections"] for entry in self.own.log_entries() if entry["event"] == "forced"]
+        self.assertEqual(forced, [1])
+        self.direct.post(f"/session/{session['id']}/abort")
+
+    def test_a_broken_file_drains_no_other_gateway(self):
+        # `own` stands where a gateway stands that nobody gave a control socket.
+        runtime = self.own.root / "runtime"
+        runtime.mkdir(mode=0o700)
+        (runtime / "ocgate.sock").symlink_to(self.own.control_socket)
+        broken = self.own.root / "broken.json"
+        broken.write_text("{ not json")
+        env = gateway.environment(XDG_RUNTIME_DIR=str(runtime))
+        done = gateway.run("drain", "--config", broken, env=env)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("--control-socket", done.stderr)
+        self.assertEqual(self.own.admin().get("/readyz").status, 200)
+        done = gateway.run("drain", env=env)
+        self.assertEqual(done.returncode, 0, "it could have been drained: " + done.stderr)
 
     def test_drain_without_a_gateway_says_so(self):
         done = gateway.run("drain", "--wait", "1s", "--control-socket", self.own.root / "nobody.sock")

@@ -2,6 +2,7 @@
 """Who gets in, what a refusal looks like, and that no credential of a client's travels on to opencode."""
 
 import base64
+import json
 import subprocess
 import unittest
 
@@ -119,6 +120,19 @@ class Login(case.WithOpencode):
         told = [entry for entry in throttled.log_entries() if entry["event"] == "forwarder_not_trusted"]
         self.assertEqual(told, [])
 
+    def test_a_trusted_forwarder_may_add_ports_and_is_counted_itself_when_it_cannot_be_read(self):
+        for forwarded, counted_as in (("9.9.9.8:1234", "9.9.9.8"), ("[2001:db8::9]:1234", "2001:db8::9"),
+                                      ("unknown", "127.0.0.1")):
+            with self.subTest(forwarded):
+                own = self.start_gateway(config={"trusted_proxies": ["127.0.0.0/8"]})
+                wrong = self.as_user("alice", "guess", own)
+                field = [("X-Forwarded-For", forwarded)]
+                statuses = [wrong.get(HEALTH, headers=field).status for _ in range(14)]
+                self.assertEqual(statuses, [401] * 10 + [429] * 4)
+                self.assertEqual(own.wait_event("refused")["client"], counted_as)
+                told = [entry for entry in own.log_entries() if entry["event"] == "forwarder_not_readable"]
+                self.assertEqual(len(told), int(forwarded == "unknown"))
+
     def test_a_forwarder_nobody_named_is_told_once(self):
         own = self.start_gateway()
         for guess in ("one", "two"):
@@ -185,6 +199,28 @@ class WithoutUsers(unittest.TestCase):
                 )  # fmt: skip
                 self.assertEqual(second.returncode, 1, second.stdout + second.stderr)
                 self.assertIn("listen_failed", second.stdout)
+                self.assertIn("is another gateway running?", second.stdout)
+
+    def test_why_it_does_not_start_is_told_as_it_is(self):
+        def start(*arguments):
+            done = gateway.run("serve", *arguments, env=gateway.environment(OPENCODE_SERVER_PASSWORD="x"))
+            self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+            return [json.loads(line) for line in done.stdout.splitlines()]
+
+        # TEST-NET-1: nobody's address.
+        told = start("--listen", "192.0.2.1:0", "--admin-listen", "127.0.0.1:0", "--control-socket", "none")
+        self.assertEqual([entry["event"] for entry in told], ["listen_failed"])
+        self.assertIn("no network interface", told[0]["message"])
+        told = start("--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--control-socket", "/no/such/x.sock")
+        self.assertEqual([entry["event"] for entry in told], ["no_control_socket"])
+        self.assertNotIn("signals", told[0]["message"])
+
+    def test_where_it_listens_is_told_at_every_level_but_off(self):
+        for level in ("debug", "warn", "error"):
+            with self.subTest(level):
+                started = gateway.Gateway("127.0.0.1:9", arguments=("--log-level", level))
+                self.addCleanup(started.close)
+                self.assertEqual(started.admin().get("/livez").status, 200)
 
     def test_a_password_can_come_from_a_file_but_never_from_argv(self):
         done = gateway.run("serve", "--help")

@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import secrets
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 
 from kit import case, gateway
 from kit.relay import Relay
@@ -151,6 +153,10 @@ class Refusals(case.WithOpencode):
             response = connection.read_response()
             self.assert_gateway_error(response, status)
             self.assertTrue(connection.at_end(), "the connection ends where framing is in doubt")
+        logged = self.gateway.wait_event("connection_failed", request_id=response.header("x-request-id"))
+        self.assertEqual(logged["status"], status)
+        sent_at = parsedate_to_datetime(response.header("date"))
+        self.assertLess(abs((datetime.now(timezone.utc) - sent_at).total_seconds()), 60)
         self.assertNotIn(marker.encode(), self.relay.everything_sent())
 
     def test_framing_in_doubt_is_refused_and_the_connection_closed(self):
@@ -175,6 +181,12 @@ class Refusals(case.WithOpencode):
         authorization = b"Host: a\r\nAuthorization: AUTH\r\n"
         self.refused(b"GET /" + b"a" * 9000 + b"?MARK HTTP/1.1\r\n" + authorization + b"\r\n", 414)
         self.refused(b"GET /?MARK HTTP/1.1\r\n" + authorization + b"X-A: " + b"a" * 17000 + b"\r\n\r\n", 431)
+
+    def test_heads_that_are_refused_are_counted(self):
+        before = self.gateway.metric("ocgate_http_requests_total", route="other", code="414")
+        self.refused(b"GET /" + b"a" * 9000 + b"?MARK HTTP/1.1\r\nHost: a\r\n\r\n", 414)
+        after = self.gateway.metric("ocgate_http_requests_total", route="other", code="414")
+        self.assertEqual(after - before, 1.0)
 
     def test_a_declared_body_over_the_bound_is_413_before_it_is_read(self):
         length = str(256 * 1024 * 1024 + 1)

@@ -15,7 +15,7 @@ TEST(Deadline, EndsAHeadThatDoesNotCome) {
     EXPECT_THAT(s.client().received(), AllOf(StartsWith("HTTP/1.1 408 "), HasSubstr("timed_out")));
     EXPECT_TRUE(s.client().saw_end());
     EXPECT_EQ(s.upstreams(), 0u);
-    EXPECT_EQ(s.notebook().failures.size(), 1u);
+    EXPECT_EQ(s.notebook().refusals.size(), 1u);
 }
 
 TEST(Deadline, ClosesASilentConnectionWithoutAWord) {

@@ -86,6 +86,107 @@ TEST(Drain, InsistsOnWhatIsStillThere) {
     for (std::size_t i = 0; i < 4; ++i) EXPECT_TRUE(s.upstream(i).closed()) << i;
     EXPECT_THAT(answering.received(), Not(EndsWith(last_chunk)));
     EXPECT_EQ(s.notebook().exchanges.size(), 4u);
+    EXPECT_EQ(half.received(), "");
+    ASSERT_EQ(s.notebook().failures.size(), 1u);
+    EXPECT_EQ(s.notebook().failures[0].side, Side::gateway) << "it is not the client who ends it";
+}
+
+/// What is told to a client that has heard nothing yet, and what is written down of it.
+void expect_told(Scenario& s, End& client, std::string_view path) {
+    auto const& answer = client.received();
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n")) << path;
+    EXPECT_THAT(body(answer), HasSubstr(R"("code":"draining")")) << path;
+    EXPECT_EQ(field(answer, "Connection"), "close") << path;
+    EXPECT_EQ(field(answer, "Retry-After"), "1") << path;
+    EXPECT_TRUE(client.closed()) << path;
+    EXPECT_FALSE(client.saw_reset()) << path;
+    for (auto const& exchange : s.notebook().exchanges) {
+        if (exchange.path != path) continue;
+        EXPECT_EQ(exchange.status, 503u) << path;
+        EXPECT_EQ(exchange.response_bytes, body(answer).size()) << path;
+        EXPECT_EQ(exchange.failure.side, Side::gateway) << path;
+        EXPECT_EQ(reason_of(exchange.failure), Reason::draining) << path;
+        return;
+    }
+    ADD_FAILURE() << "nothing was recorded of " << path;
+}
+
+TEST(Drain, TellsThoseWhoHaveHeardNothingBeforeItCutsThem) {
+    Scenario s;
+    auto& waiting = s.connects();
+    waiting.sends(get("/waiting"));
+    auto& uploading = s.connects();
+    uploading.sends("POST /uploading HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc");
+    auto& hinted = s.connects();
+    hinted.sends(get("/hinted"));
+    s.upstream(2).sends("HTTP/1.1 103 Early Hints\r\n\r\n");
+    EXPECT_THAT(hinted.take(), StartsWith("HTTP/1.1 103 "));
+    auto& begun = s.connects();
+    begun.sends(get("/begun"));
+    s.upstream(3).sends("HTTP/1.1 200 O");
+    s.upstream_hangs();
+    auto& dialing = s.connects();
+    dialing.sends(get("/dialing"));
+    s.shard().drain();
+    s.settle();
+    s.shard().insist();
+    s.settle();
+    EXPECT_EQ(s.shard().load().connections, 0u);
+    expect_told(s, waiting, "/waiting");
+    expect_told(s, uploading, "/uploading");
+    expect_told(s, hinted, "/hinted");
+    expect_told(s, begun, "/begun");
+    expect_told(s, dialing, "/dialing");
+}
+
+TEST(Drain, TellsThoseWhoseContentOpencodeDoesNotTake) {
+    Scenario::Options options;
+    options.capacity = 2048;
+    Scenario s(options);
+    s.client().sends("POST /held HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n");
+    s.upstream().stops_reading();
+    s.client().sends(std::string(100'000, 'x'));
+    s.shard().drain();
+    s.settle();
+    s.shard().insist();
+    s.settle();
+    expect_told(s, s.client(), "/held");
+}
+
+TEST(Drain, WaitsForNobodyToTakeWhatItSaysWhenItIsForced) {
+    Scenario::Options options;
+    options.capacity = 50;
+    Scenario s(options);
+    s.client().stops_reading();
+    s.client().sends(get("/full"));
+    s.shard().drain();
+    s.settle();
+    s.shard().insist();
+    s.settle();
+    EXPECT_EQ(s.shard().load().connections, 0u);
+    EXPECT_EQ(s.notebook().exchanges.at(0).status, 0u) << "half an answer is none";
+    EXPECT_EQ(s.notebook().exchanges.at(0).response_bytes, 0u);
+    EXPECT_EQ(reason_of(s.notebook().exchanges.at(0).failure), Reason::draining);
+}
+
+TEST(Drain, PutsNothingBehindHalfAnAnswerWhenItIsForced) {
+    for (auto const* begun :
+         {"HTTP/1.1 103 Early Hints\r\nLink: </a-link-that-does-not-fit-into-the-pipe>\r\n\r\n",
+          "HTTP/1.1 200 OK\r\nX: of-more-bytes-than-the-pipe-has-room-for\r\nContent-Length: 5\r\n\r\nab"}) {
+        Scenario::Options options;
+        options.capacity = 50;
+        Scenario s(options);
+        s.client().stops_reading();
+        s.client().sends(get("/"));
+        s.upstream().sends(begun);
+        s.shard().drain();
+        s.settle();
+        s.shard().insist();
+        s.settle();
+        EXPECT_EQ(s.shard().load().connections, 0u);
+        EXPECT_EQ(s.client().sip(10'000), std::string(begun).substr(0, 50));
+        EXPECT_NE(s.notebook().exchanges.at(0).status, 503u);
+    }
 }
 
 TEST(Drain, InsistsOnADialToo) {
@@ -99,6 +200,7 @@ TEST(Drain, InsistsOnADialToo) {
     s.settle();
     EXPECT_EQ(s.shard().load().connections, 0u);
     EXPECT_EQ(reason_of(s.notebook().exchanges.at(0).failure), Reason::draining);
+    expect_told(s, s.client(), "/");
 }
 
 // From the shard's own thread, as a signal handler does it: what is ended goes away inside the call.

@@ -368,6 +368,26 @@ TEST(EventStream, MayAnswerAPostWhoseContentIsStillComing) {
     EXPECT_TRUE(s.upstream().closed());
 }
 
+TEST(EventStream, IsEndedByAnUploadThatGoesWrongAndSaysSo) {
+    for (bool stalls : {true, false}) {
+        Scenario::Options options;
+        options.limits.body_bytes = 10;
+        Scenario s(options);
+        s.client().sends("POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk("abc"));
+        s.upstream().sends(stream_head);
+        if (stalls) s.advance(60s);
+        if (!stalls) s.client().sends(chunk("eleven bytes"));
+        EXPECT_TRUE(s.client().closed());
+        EXPECT_TRUE(s.upstream().closed());
+        auto const reason = stalls ? Reason::timed_out : Reason::body_too_large;
+        EXPECT_EQ(closed_for(s), reason);
+        auto const& failure = s.notebook().exchanges.at(0).failure;
+        EXPECT_EQ(failure.side, Side::client);
+        EXPECT_EQ(failure.step, Step::request_body);
+        EXPECT_EQ(reason_of(failure), reason);
+    }
+}
+
 TEST(EventStream, EndsOneWhoseHeadComesDuringADrain) {
     Scenario s;
     s.client().sends(get("/event"));

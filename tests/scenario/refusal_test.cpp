@@ -26,10 +26,64 @@ TEST(Refusal, AnswersAMalformedRequestAndForwardsNothing) {
     auto const answer = refused("GET / HTTP/1.1\r\nHost : a\r\n\r\n" + get("/smuggled"));
     auto const id = field(answer, "X-Request-Id");
     auto const content = content_of("malformed", "The request is not well-formed HTTP/1.1.", id);
-    EXPECT_EQ(answer, "HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: " +
-                          std::to_string(content.size()) +
-                          "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " + id +
-                          "\r\nX-Ocgate-Error: client request_head malformed\r\nConnection: close\r\n\r\n" + content);
+    EXPECT_EQ(answer,
+              "HTTP/1.1 400 Bad Request\r\nDate: Tue, 24 Nov 2026 00:00:00 GMT\r\n"
+              "Content-Type: application/json\r\nContent-Length: " +
+                  std::to_string(content.size()) +
+                  "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " + id +
+                  "\r\nX-Ocgate-Error: client request_head malformed\r\nConnection: close\r\n\r\n" + content);
+}
+
+TEST(Refusal, IsWrittenDownWithTheIdAndTheStatusThatWereSent) {
+    struct Case {
+        std::string head;
+        unsigned status;
+        Reason reason;
+    };
+    for (auto const& c : {Case{"nonsense\r\n\r\n", 400, Reason::malformed},
+                          Case{"TRACE / HTTP/1.1\r\nHost: a\r\n\r\n", 405, Reason::unsupported_method},
+                          Case{get("/" + std::string(9000, 'a')), 414, Reason::target_too_long},
+                          Case{get("/", "X: " + std::string(17'000, 'a') + "\r\n"), 431, Reason::head_too_large},
+                          Case{get("/", "Transfer-Encoding: gzip, chunked\r\n"), 501, Reason::unsupported_coding},
+                          Case{"GET / HTTP/2.0\r\n\r\n", 505, Reason::unsupported_version}}) {
+        Scenario s;
+        s.client().sends(c.head);
+        ASSERT_EQ(s.notebook().refusals.size(), 1u) << c.status;
+        auto const& refused = s.notebook().refusals[0];
+        EXPECT_EQ(refused.status, c.status);
+        EXPECT_EQ(refused.request_id, field(s.client().received(), "X-Request-Id"));
+        EXPECT_EQ(refused.response_bytes, body(s.client().received()).size());
+        EXPECT_EQ(refused.method, "");
+        EXPECT_EQ(reason_of(refused.failure), c.reason);
+        EXPECT_TRUE(s.notebook().failures.empty()) << "it is counted once";
+        EXPECT_EQ(s.notebook().started, 0);
+    }
+}
+
+TEST(Refusal, WithNobodyThereToHearItHasNoStatus) {
+    Scenario s;
+    s.client().puts("nonsense\r\n\r\n");
+    s.client().breaks_for_writing();
+    EXPECT_TRUE(s.notebook().refusals.empty());
+    ASSERT_EQ(s.notebook().failures.size(), 1u);
+    EXPECT_EQ(reason_of(s.notebook().failures[0]), Reason::malformed);
+}
+
+TEST(Refusal, SaysWhenItWasMadeByTheCalendar) {
+    Scenario s;
+    proxy::Refusal refusal{{Side::client, Step::admission, Reason::unauthorized}, {}};
+    s.door().refuses = refusal;
+    auto const date = [&] {
+        s.client().sends(get("/"));
+        return field(s.client().take(), "Date");
+    };
+    EXPECT_EQ(date(), "Tue, 24 Nov 2026 00:00:00 GMT");
+    s.advance(999ms);
+    EXPECT_EQ(date(), "Tue, 24 Nov 2026 00:00:00 GMT");
+    s.advance(1ms);
+    EXPECT_EQ(date(), "Tue, 24 Nov 2026 00:00:01 GMT");
+    s.calendar() -= 24h;  // somebody has set it right
+    EXPECT_EQ(date(), "Mon, 23 Nov 2026 00:00:01 GMT");
 }
 
 TEST(Refusal, ClosesWhereFramingIsInDoubt) {
@@ -102,6 +156,10 @@ TEST(Refusal, TurnsConnectionsAboveTheLimitAway) {
     EXPECT_THAT(third.received(), StartsWith("HTTP/1.1 503 "));
     EXPECT_EQ(field(third.received(), "Retry-After"), "1");
     EXPECT_TRUE(third.saw_end());
+    ASSERT_EQ(s.notebook().refusals.size(), 1u);
+    EXPECT_EQ(s.notebook().refusals[0].status, 503u);
+    EXPECT_EQ(s.notebook().refusals[0].method, "GET");
+    EXPECT_EQ(s.notebook().refusals[0].request_id, field(third.received(), "X-Request-Id"));
     first.sends(get("/"));
     EXPECT_THAT(s.upstream().take(), StartsWith("GET / "));
     s.upstream().sends(ok("1"));
@@ -112,6 +170,15 @@ TEST(Refusal, TurnsConnectionsAboveTheLimitAway) {
     fourth.sends(get("/4"));
     EXPECT_THAT(s.upstream().received(), StartsWith("GET /4 "));
     (void)second;
+}
+
+TEST(Refusal, AboveTheLimitGivesHeadNoContentEither) {
+    Scenario::Options options;
+    options.limits.connections = 0;
+    Scenario s(options);
+    s.client().sends("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_THAT(s.client().received(), AllOf(StartsWith("HTTP/1.1 503 "), EndsWith("\r\n\r\n")));
+    EXPECT_EQ(s.notebook().refusals.at(0).response_bytes, 0u);
 }
 
 TEST(Refusal, CountsConnectionsInTheOrderTheyCame) {
@@ -167,6 +234,23 @@ TEST(Admission, AsksForCredentialsAndKeepsTheConnection) {
     s.door().refuses.reset();
     s.client().sends(get("/session", "Authorization: Basic YTpi\r\n"));
     EXPECT_EQ(field(s.upstream().received(), "Authorization"), "Basic dXA6c3RyZWFt");
+}
+
+TEST(Admission, RecordsNoStatusThatDidNotLeave) {
+    for (bool broken : {true, false}) {
+        Scenario::Options options;
+        options.capacity = 50;  // of a whole answer the first bytes leave, and they are no answer
+        Scenario s(options);
+        s.door().refuses = proxy::Refusal{{Side::client, Step::admission, Reason::forbidden}, {}};
+        s.client().stops_reading();
+        s.client().puts(get("/"));
+        if (broken) s.client().breaks_for_writing();
+        s.advance(60s);
+        ASSERT_EQ(s.notebook().exchanges.size(), 1u);
+        EXPECT_EQ(s.notebook().exchanges[0].status, 0u);
+        EXPECT_EQ(s.notebook().exchanges[0].response_bytes, 0u);
+        EXPECT_EQ(reason_of(s.notebook().exchanges[0].failure), Reason::forbidden);
+    }
 }
 
 TEST(Admission, ClosesWhatTheDoorFindsMalformed) {
@@ -299,6 +383,7 @@ TEST(Admission, IsForcedWhileItHashes) {
     s.settle();
     door->done.notify();
     s.settle();
+    EXPECT_THAT(s.client().received(), StartsWith("HTTP/1.1 503 "));
     EXPECT_TRUE(s.client().closed());
     EXPECT_EQ(s.upstreams(), 0u);
 }

@@ -184,6 +184,20 @@ TEST(Upload, LeavesTheDecisionToContinueToTheUpstream) {
     EXPECT_EQ(s.shard().load().idle_upstreams, 1u);
 }
 
+TEST(Upload, WaitsForContinueHoweverOftenItIsAskedFor) {
+    Scenario s;
+    s.client().sends(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\nExpect: 100-Continue\r\n\r\n");
+    auto const request = s.upstream().take();
+    EXPECT_EQ(field(request, "Expect"), "100-continue");
+    EXPECT_EQ(request.find("Expect:"), request.rfind("Expect:")) << "it is sent once";
+    s.advance(100s);
+    EXPECT_EQ(s.client().received(), "") << "nobody has told it to go on";
+    s.upstream().sends("HTTP/1.1 100 Continue\r\n\r\n");
+    s.client().sends("abc");
+    EXPECT_EQ(s.upstream().take(), "abc");
+}
+
 TEST(Upload, HasADeadlineOnceTheClientWasToldToContinue) {
     Scenario s;
     s.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n");

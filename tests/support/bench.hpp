@@ -2,7 +2,6 @@
 // still, and a dialer that does what the test says. The whole request path is in scenario.hpp.
 #pragma once
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <deque>
@@ -10,6 +9,7 @@
 #include <optional>
 
 #include "ocgate/rt/dialer.hpp"
+#include "ocgate/rt/task_group.hpp"
 #include "support/fake_clock.hpp"
 #include "support/pipe.hpp"
 
@@ -52,22 +52,28 @@ public:
     template <class T>
     Result<T> start(rt::Task<T> task) {
         auto result = std::make_shared<std::optional<T>>();
-        boost::asio::co_spawn(io, std::move(task), [result](std::exception_ptr error, T value) {
-            if (error) std::rethrow_exception(error);
-            result->emplace(std::move(value));
-        });
+        rt::spawn(io.get_executor(), keep(std::move(task), result), rethrow);
         settle();
         return result;
     }
     std::shared_ptr<bool> start(rt::Task<void> task) {
         auto ended = std::make_shared<bool>(false);
-        boost::asio::co_spawn(io, std::move(task), [ended](std::exception_ptr error) {
-            if (error) std::rethrow_exception(error);
+        rt::spawn(io.get_executor(), std::move(task), [ended](std::exception_ptr const& error) {
+            rethrow(error);
             *ended = true;
         });
         settle();
         return ended;
     }
+    static void rethrow(std::exception_ptr const& error) {
+        if (error) std::rethrow_exception(error);
+    }
+    template <class T>
+    static rt::Task<> keep(rt::Task<T> task, Result<T> into) {
+        auto value = co_await task;
+        into->emplace(std::move(value));
+    }
+
     /// With real sockets or threads: waits for the event loop, at most `patience` of real time.
     template <class Condition>
     bool wait_until(Condition condition, std::chrono::seconds patience = std::chrono::seconds(20)) {

@@ -27,8 +27,7 @@ proxy::Decision Door::consider(proxy::Visit const& visit) {
 }
 
 rt::Task<proxy::Decision> Door::verify(proxy::Visit const& visit) {
-    auto const executor = co_await boost::asio::this_coro::executor;
-    co_await boost::asio::post(executor, boost::asio::use_awaitable_t<rt::Executor>{});
+    co_await rt::pause();
     hashes_first = false;
     auto decision = consider(visit);
     hashes_first = true;
@@ -122,6 +121,7 @@ Scenario::Scenario(Options options) : options_(std::move(options)), dialer_(std:
                     escaped_.push_back("?");
                 }
             },
+        .calendar = [this] { return calendar_ + (clock_.now() - rt::Instant()); },
     };
     shard_ = std::make_unique<proxy::Shard>(std::move(parts), snapshot(options_.limits));
 }

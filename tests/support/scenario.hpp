@@ -22,6 +22,14 @@ struct Finished {
     Failure failure{Side::gateway, Step::accept, {}};
 };
 
+/// A request that never became an exchange.
+struct Refused {
+    std::string method, request_id;
+    unsigned status = 0;
+    std::uint64_t response_bytes = 0;
+    Failure failure{Side::gateway, Step::accept, {}};
+};
+
 /// Keeps what the proxy tells.
 class Notebook final : public proxy::Recorder {
 public:
@@ -42,6 +50,10 @@ public:
         sent[index(side)] += out;
     }
     void failed(Failure const& failure, std::string_view) noexcept override { failures.push_back(failure); }
+    void refused(proxy::RefusedHead const& head) noexcept override {
+        refusals.push_back(
+            {std::string(head.method), std::string(head.request_id), head.status, head.response_bytes, head.failure});
+    }
     void upstream_dialed(bool reused, bool ok) noexcept override {
         if (!reused) ++(ok ? dials : failed_dials);
     }
@@ -54,6 +66,7 @@ public:
     std::uint64_t received[3] = {}, sent[3] = {};
     std::vector<Reason> closed_reasons;
     std::vector<Failure> failures;
+    std::vector<Refused> refusals;
     std::vector<Finished> exchanges;
 };
 
@@ -156,6 +169,8 @@ public:
     Notebook& notebook() { return notebook_; }
     Door& door() { return *door_; }
     FakeClock& clock() { return clock_; }
+    /// What the calendar says when the clock says 0; a day later it is when a scenario begins.
+    std::chrono::system_clock::time_point& calendar() { return calendar_; }
     boost::asio::io_context& io() { return io_; }
 
     /// Ends everything and checks that nothing is left. Called by the destructor if not before.
@@ -172,6 +187,7 @@ private:
     Options options_;
     boost::asio::io_context io_{1};
     FakeClock clock_;
+    std::chrono::system_clock::time_point calendar_ = std::chrono::sys_days{std::chrono::year(2026) / 11 / 23};
     Notebook notebook_;
     std::shared_ptr<Door> door_ = std::make_shared<Door>();
     std::shared_ptr<rt::Dialer> dialer_;

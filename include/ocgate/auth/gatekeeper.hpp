@@ -38,8 +38,9 @@ namespace ocgate::auth {
 /// hashed wait for that one hash.
 ///
 /// The throttle's exemption of loopback is for peers: an X-Forwarded-For that says 127.0.0.1 is counted as the peer
-/// that sent it, since anybody in a network of trusted proxies could write that. A peer on loopback or `unix` that is
-/// no trusted proxy and yet sends X-Forwarded-For or Forwarded speaks for others: it is counted like any address.
+/// that sent it, since anybody in a network of trusted proxies could write that. A peer on loopback or `unix` that
+/// sends X-Forwarded-For or Forwarded speaks for others: it is counted like any address when it is no trusted proxy,
+/// and when no client's address can be read from what it sends.
 class Gatekeeper final : public proxy::Gatekeeper {
 public:
     /// What it works with. The references outlive the gatekeeper and every `verify`.

@@ -2,15 +2,14 @@
 // tickets, so that tables hold no secret and a comparison's timing tells nothing. Knows nothing of what it hashes.
 #pragma once
 
+#include <openssl/sha.h>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
-#include <memory>
 #include <string_view>
-
-struct evp_mac_ctx_st;
 
 namespace ocgate::auth {
 
@@ -31,23 +30,20 @@ struct DigestHash {
 /// Equal in time that does not depend on where they differ.
 [[nodiscard]] bool same_digest(Digest const& a, Digest const& b) noexcept;
 
-/// Not for two threads at once: each shard has its own, shared tables use theirs under their lock.
+/// Computed with every request, so it allocates nothing.
 class KeyedHash {
 public:
-    /// Throws std::bad_alloc when OpenSSL cannot give a context.
-    explicit KeyedHash(Key const& key);
+    explicit KeyedHash(Key const& key) noexcept;
     ~KeyedHash();
-    KeyedHash(KeyedHash&&) noexcept;
-    KeyedHash& operator=(KeyedHash&&) noexcept;
+    KeyedHash(KeyedHash const&) = default;
+    KeyedHash& operator=(KeyedHash const&) = default;
 
-    /// The digest of the parts, each with its length, so that ("ab","c") and ("a","bc") differ. Throws std::bad_alloc.
-    [[nodiscard]] Digest operator()(std::initializer_list<std::string_view> parts) const;
+    /// The digest of the parts, each with its length, so that ("ab","c") and ("a","bc") differ.
+    [[nodiscard]] Digest operator()(std::initializer_list<std::string_view> parts) const noexcept;
 
 private:
-    struct Free {
-        void operator()(evp_mac_ctx_st* context) const noexcept;
-    };
-    std::unique_ptr<evp_mac_ctx_st, Free> context_;
+    SHA256_CTX inner_;  ///< after the key's first block (RFC 2104 §2)
+    SHA256_CTX outer_;
 };
 
 }  // namespace ocgate::auth

@@ -40,9 +40,10 @@ public:
     virtual void decided(AuthResult result, std::string_view client_address, std::string_view user,
                          std::string_view request_id) noexcept = 0;
 
-    /// A password is about to be judged for a peer that says it forwards for others and is no trusted proxy: all who
-    /// come through it count as one. Called for each of them; anybody can claim to forward.
-    virtual void forwarder_not_trusted(std::string_view peer) noexcept = 0;
+    /// A password is about to be judged for a peer that says it forwards for others, and for whom is not known: it is
+    /// no trusted proxy, or it is `trusted` and no address can be read from what it says. All who come through it count
+    /// as one. Called for each of them; anybody can claim to forward.
+    virtual void hidden_by_forwarder(std::string_view peer, bool trusted) noexcept = 0;
 };
 
 }  // namespace ocgate::auth

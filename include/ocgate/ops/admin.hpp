@@ -34,8 +34,9 @@ struct AdminLimits {
 /// `/livez`: 200 while the process lives. `/healthz`: the same status with what is known of phase and upstream, for
 /// people.
 /// `/readyz`: 200 or 503 with reasons; `?upstream=1` makes the upstream one of them. `/metrics`: Prometheus text
-/// format. GET and HEAD; errors are JSON. Serves from a listening socket (taken over; non-blocking) on the executor's
-/// thread, which is not a shard's: a scrape delays no traffic.
+/// format. GET and HEAD. Every answer has an X-Request-Id, and errors are JSON in the shape of the traffic port's.
+/// Serves from a listening socket (taken over; non-blocking) on the executor's thread, which is not a shard's: a scrape
+/// delays no traffic.
 class AdminServer {
 public:
     AdminServer(rt::Executor executor, int listener, bool tcp, AdminAnswers answers, AdminLimits limits = {});

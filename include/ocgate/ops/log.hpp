@@ -32,7 +32,8 @@ struct LogField {
 /// Any thread. Never blocks and never throws. Secrets have no way in: nothing that holds one converts to a LogField.
 class Log {
 public:
-    /// Lines that wait for the reader; when there is no more room, the older half is dropped.
+    /// Lines that wait for the reader; when there is no more room, the older half is dropped. As much again may be on
+    /// its way out.
     static constexpr std::size_t max_queued_bytes = 4 * 1024 * 1024;
 
     /// Writes to standard output, or to `descriptor` (not closed).
@@ -57,10 +58,16 @@ public:
         write(level, LogKind::app, event, message, {fields.begin(), fields.size()});
     }
 
+    /// At every level but `off`: for a line that programs wait for, such as where we listen. Its level is `info`.
+    void announce(std::string_view event, std::initializer_list<LogField> fields) noexcept;
+
     /// Lines that found the queue full or could not be written.
     [[nodiscard]] std::uint64_t dropped() const noexcept;
 
 private:
+    void put(LogLevel level, LogKind kind, std::string_view event, std::string_view message,
+             std::span<LogField const> fields) noexcept;
+
     struct Inside;
     std::unique_ptr<Inside> inside_;
 };

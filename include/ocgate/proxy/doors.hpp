@@ -10,7 +10,7 @@
 
 #include "ocgate/base/failure.hpp"
 #include "ocgate/base/secret.hpp"
-#include "ocgate/rt/types.hpp"
+#include "ocgate/rt/task.hpp"
 #include "ocgate/wire/head.hpp"
 
 namespace ocgate::proxy {
@@ -75,7 +75,7 @@ struct ExchangeRecord {
     std::string_view cf_ray;
     std::string_view traceparent;
     std::uint16_t route = 0;
-    unsigned status = 0;              ///< 0: the client left before an answer could be sent
+    unsigned status = 0;              ///< of the answer that was sent; 0: none could be
     std::uint64_t request_bytes = 0;  ///< content, as framed on the client's side
     std::uint64_t response_bytes = 0;
     rt::Duration duration{};
@@ -85,6 +85,16 @@ struct ExchangeRecord {
     StreamKind kind = StreamKind::event_stream;
     bool failed = false;  ///< `failure` is meant
     Failure failure{Side::gateway, Step::accept, {}};
+};
+
+/// A request that was answered before it became an exchange: its head could not be read, or there is no room for it.
+struct RefusedHead {
+    Failure failure;
+    std::string_view peer;
+    std::string_view request_id;  ///< as the answer has it
+    std::string_view method;      ///< empty: not known
+    unsigned status = 0;
+    std::uint64_t response_bytes = 0;  ///< content
 };
 
 /// Writes down what happens: metrics and the access log. Must not block and must not throw.
@@ -102,8 +112,10 @@ public:
     /// nullptr-like `Reason{}` for a clean end.
     virtual void stream_closed(StreamKind kind, Reason reason, rt::Duration lasted) noexcept = 0;
     virtual void bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept = 0;
-    /// A failure outside any exchange (a head that could not be read, an accept that failed).
+    /// A failure outside any exchange that nobody is told of (an accept that failed, a client that left inside a head).
     virtual void failed(Failure const& failure, std::string_view peer) noexcept = 0;
+    /// One that the client was told of.
+    virtual void refused(RefusedHead const& head) noexcept = 0;
     virtual void upstream_dialed(bool reused, bool ok) noexcept = 0;
     virtual void finished(ExchangeRecord const& record) noexcept = 0;
 };

@@ -34,6 +34,8 @@ struct ShardParts {
     std::uint64_t seed;                               ///< random; request ids follow from it
     std::function<void(std::exception_ptr)> escaped;  ///< an exception left a task: our bug, to be logged
     std::size_t window_bytes = 32 * 1024;             ///< a head of 16 KiB and the first of what follows it
+    /// The calendar's time, for the Date of our own answers. Unlike the clock's it may jump.
+    std::function<std::chrono::system_clock::time_point()> calendar = &std::chrono::system_clock::now;
 };
 
 /// What is alive, for drain, readiness and the tests' "nothing is left".

@@ -61,6 +61,14 @@ struct PeerResources {
     Poller& poller;
 };
 
+/// What every TCP connection of ours is given, accepted or dialed: it sends small messages at once, a host that
+/// vanished without a word is found out within a minute, and at most 128 KiB wait in the kernel for their turn. Without
+/// that last bound (TCP_NOTSENT_LOWAT, tcp(7)) up to 4 MiB would, room would be told of only after a third of them had
+/// left, and a client on a slow line that takes what it can would look like one that takes nothing. No
+/// TCP_USER_TIMEOUT: Linux applies it to the probes of a closed window too, and a client that merely does not read
+/// would be taken for dead.
+[[nodiscard]] bool prepare_tcp(int socket) noexcept;
+
 class Peer;
 using PeerPtr = boost::intrusive_ptr<Peer>;
 
@@ -97,7 +105,8 @@ public:
 
     /// Writes all of it. Succeeds at once where the system takes it. `progress` bounds the wait for each further piece,
     /// `total` the whole; Reason::timed_out when one passes. The reader is not disturbed.
-    Task<error_code> write(Gather pieces, Duration progress, Instant total = never);
+    /// What has not left stays in `pieces`, which must live as long.
+    Task<error_code> write(Gather& pieces, Duration progress, Instant total = never);
     /// What can be written without waiting; the rest stays in `pieces`.
     error_code write_now(Gather& pieces);
 
@@ -133,7 +142,6 @@ private:
     void make_room();
     std::size_t try_read(std::span<char> into, error_code& error) noexcept;
     std::size_t try_write(Gather const& from, error_code& error) noexcept;
-    Task<error_code> write_rest(Gather pieces, Duration progress, Instant total);
     error_code expect_writable() noexcept;
     void release() noexcept;
     void wake_waiters() noexcept;

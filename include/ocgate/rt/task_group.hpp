@@ -2,7 +2,6 @@
 // business of who made it (it interrupts what the task waits for).
 #pragma once
 
-#include <boost/asio/co_spawn.hpp>
 #include <cassert>
 #include <exception>
 #include <functional>
@@ -28,7 +27,7 @@ public:
         };
         ++running_;
         try {
-            asio::co_spawn(executor_, std::move(task), std::move(ended));
+            rt::spawn(executor_, std::move(task), std::move(ended));
         } catch (...) {
             --running_;  // it never began
             throw;

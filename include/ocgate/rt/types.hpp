@@ -15,8 +15,9 @@ namespace asio = boost::asio;
 
 using Executor = asio::io_context::executor_type;
 
+/// For what is made of Asio's and Beast's objects; everything else is told in Tasks (task.hpp).
 template <class T>
-using Task = asio::awaitable<T, Executor>;
+using Awaitable = asio::awaitable<T, Executor>;
 
 /// Completion token: errors come back as values, `auto [error, n] = co_await s.async_read_some(buffer, nothrow)`.
 inline constexpr asio::as_tuple_t<asio::use_awaitable_t<Executor>> nothrow{asio::use_awaitable_t<Executor>{}};

@@ -55,7 +55,7 @@ struct WindowPool {
     [[nodiscard]] std::size_t lent() const noexcept { return windows.lent(); }
 
     ChunkPool windows;
-    ChunkPool blocks{block_bytes, 256};
+    ChunkPool blocks{block_bytes, 64};
 };
 
 }  // namespace ocgate::rt

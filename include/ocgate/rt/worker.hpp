@@ -2,17 +2,15 @@
 // answered at once. Knows nothing of the work.
 #pragma once
 
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <condition_variable>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <thread>
 
-#include "ocgate/rt/types.hpp"
+#include "ocgate/rt/task.hpp"
 
 namespace ocgate::rt {
 
@@ -43,6 +41,8 @@ private:
     /// `run(false)` does the job, `run(true)` tells the one who waits that it never will be done.
     using Queued = std::function<void(bool dropped)>;
 
+    template <class Job, class Result>
+    class Doing;
     bool offer(Queued job);
     void work();
 
@@ -55,24 +55,44 @@ private:
 };
 
 template <class Job, class Result>
-Task<std::optional<Result>> Worker::run(Job job) {
-    auto initiate = [this, &job](auto handler) {
-        using Handler = decltype(handler);
-        auto executor = asio::get_associated_executor(handler);
-        // The handler is only ever moved, but std::function wants a copyable target.
-        auto shared = std::make_shared<Handler>(std::move(handler));
-        auto guard = asio::make_work_guard(executor);
-        auto queued = [&job, shared, guard, executor](bool dropped) {
-            std::optional<Result> result;
-            if (!dropped) result.emplace(job());
-            asio::post(executor,
-                       [shared, result = std::move(result)]() mutable { std::move (*shared)(std::move(result)); });
+class Worker::Doing {
+public:
+    Doing(Worker& worker, Job& job) noexcept : worker_(worker), job_(job) {}
+
+    bool await_ready() const noexcept { return false; }
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> call) {
+        auto& running = *call.promise().running;
+        auto const executor = running.executor();
+        // Only ever one of them resumes it, but std::function wants a copyable target.
+        auto const task = std::make_shared<Suspended>();
+        Queued queued = [this, task, executor](bool dropped) {
+            if (!dropped) result_.emplace(job_());
+            asio::post(executor, [task] { task->resume(); });
         };
-        if (!offer(queued)) queued(true);
-    };
-    using Signature = void(std::optional<Result>);
-    co_return co_await asio::async_initiate<asio::use_awaitable_t<Executor> const, Signature>(
-        std::move(initiate), asio::use_awaitable_t<Executor>{});
+        // Before it is offered: the worker may be done with it before this call returns.
+        *task = running.suspend();
+        try {
+            if (worker_.offer(std::move(queued))) return true;
+        } catch (...) {
+            Running::go_on(std::move(*task));
+            throw;
+        }
+        Running::go_on(std::move(*task));
+        return false;
+    }
+    std::optional<Result> await_resume() { return std::move(result_); }
+
+private:
+    Worker& worker_;
+    Job& job_;
+    std::optional<Result> result_;
+};
+
+template <class Job, class Result>
+Task<std::optional<Result>> Worker::run(Job job) {
+    Doing<Job, Result> doing(*this, job);
+    co_return co_await doing;
 }
 
 }  // namespace ocgate::rt

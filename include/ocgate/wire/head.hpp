@@ -153,9 +153,6 @@ Parsed<> parse_response_head(std::string_view bytes, HeadLimits const& limits, s
 
 [[nodiscard]] bool is_token(std::string_view text) noexcept;
 
-/// Fields that belong to one hop and are never forwarded, whatever Connection says (RFC 9110 §7.6.1).
-[[nodiscard]] bool is_hop_by_hop(std::string_view name) noexcept;
-
 /// Which rules a field of that name (any case) goes by.
 [[nodiscard]] FieldKind kind_of(std::string_view name) noexcept;
 

@@ -48,12 +48,18 @@ struct ResponseRewrite {
 boost::system::result<std::size_t, Reason> write_response_head(std::span<char> out, ResponseHead const& head,
                                                                ResponseRewrite const& rewrite) noexcept;
 
-/// The address a request comes from: the rightmost X-Forwarded-For element that `trusted` does not accept, as long as
-/// each hop to its right was trusted; the peer itself when it is not. Anything that is no address ends the walk.
-[[nodiscard]] std::string_view client_address(RequestHead const& head, std::string_view peer,
-                                              bool (*trusted)(void const*, std::string_view), void const* context);
+/// Where a request comes from; a view of the peer or of the head.
+struct ClientAddress {
+    std::string_view address;  ///< without port and brackets
+    /// Somebody forwarded it (X-Forwarded-For, Forwarded), and who asked could not be read from that or is not
+    /// believed: `address` is a forwarder's, who speaks for anybody.
+    bool hidden = false;
+};
 
-/// `text` with %XX decoded once; `+` stays. Malformed escapes stay as they are.
-[[nodiscard]] std::string percent_decoded(std::string_view text);
+/// The rightmost X-Forwarded-For element that `trusted` does not accept, as long as each hop to its right was trusted;
+/// the peer itself when it is not. An element is an address, and may have a port: `192.0.2.1:80`, `[2001:db8::1]:80`,
+/// `[2001:db8::1]`. Anything else ends the walk.
+[[nodiscard]] ClientAddress client_address(RequestHead const& head, std::string_view peer,
+                                           bool (*trusted)(void const*, std::string_view), void const* context);
 
 }  // namespace ocgate::wire

@@ -50,19 +50,24 @@ class Response:
 
 
 class Connection:
-    """One TCP connection. Owns the socket; close() is idempotent."""
+    """One connection to host:port, [v6]:port or unix:/path. Owns the socket; close() is idempotent."""
 
     def __init__(self, address, timeout=DEADLINE, receive_buffer_bytes=None):
-        self.address = address
-        host, port = address.rsplit(":", 1)
-        if receive_buffer_bytes is None:
-            self.socket = socket.create_connection((host, int(port)), timeout=timeout)
-        else:  # must be set before connect, or the window is already large
-            self.socket = socket.socket()
+        local = address.startswith("unix:")
+        self.host = "localhost" if local else address  # as the Host field has it
+        where, port = address.rsplit(":", 1)
+        family = socket.AF_UNIX if local else socket.AF_INET6 if where.startswith("[") else socket.AF_INET
+        self.socket = socket.socket(family)
+        if receive_buffer_bytes is not None:  # must be set before connect, or the window is already large
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
-            self.socket.settimeout(timeout)
-            self.socket.connect((host, int(port)))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket.settimeout(timeout)
+        try:
+            self.socket.connect(port if local else (where.strip("[]"), int(port)))
+        except BaseException:
+            self.socket.close()
+            raise
+        if not local:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.buffer = bytearray()
         self.ended = False
 
@@ -138,7 +143,7 @@ class Connection:
         names = {name.lower() for name, _ in headers}
         lines = [f"{method} {target} HTTP/1.1"]
         if "host" not in names:
-            lines.append(f"Host: {self.address}")
+            lines.append(f"Host: {self.host}")
         lines += [f"{name}: {value}" for name, value in headers]
         if body is not None and not names & {"content-length", "transfer-encoding"}:
             lines.append(f"Content-Length: {len(body)}")

@@ -129,6 +129,9 @@ TEST(CommandLine, MistakesEndWithOneAndNothingOnStandardOutput) {
     }
     EXPECT_THAT(parse({"sevre"}).err, HasSubstr("did you mean serve?"));
     EXPECT_THAT(parse({"serve", "--lisen", ":1"}).err, HasSubstr("--lisen is no option; did you mean --listen?"));
+    EXPECT_THAT(parse({"serve", "--access-log", "false"}).err, HasSubstr("equals sign: --access-log=false\n"));
+    EXPECT_THAT(parse({"--ticket-upgrades", "off"}).err, HasSubstr("equals sign: --access-log=off\n"));
+    EXPECT_THAT(parse({"serve", "extra"}).err, Not(HasSubstr("equals")));
 }
 
 TEST(CommandLine, TakesNoSecretsAndRepeatsNone) {

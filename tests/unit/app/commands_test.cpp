@@ -211,6 +211,25 @@ TEST(Healthcheck, AFileBrokenAfterTheStartKillsNoGateway) {
     EXPECT_THAT(ran.err, HasSubstr("not JSON"));
 }
 
+TEST(Healthcheck, AFileThatTellsNothingIsNoReasonToAskAnotherGateway) {
+    for (auto const* text : {"{ not json", R"({"admin_lisen": "127.0.0.1:1"})", R"({"admin_listen": 9090})"}) {
+        auto const ran = healthy(World(text), false, 50ms);
+        EXPECT_EQ(ran.code, 1) << text;
+        EXPECT_THAT(ran.err, Not(HasSubstr("9090: "))) << "nobody was asked";
+        OneAnswer ready(http("200 OK", "{}"));
+        auto const at = "127.0.0.1:" + std::to_string(ready.port);
+        EXPECT_EQ(healthy(World(text).variable("OCGATE_ADMIN_LISTEN", at)).code, 0) << text;
+    }
+    EXPECT_THAT(healthy(World().flag("config", "/no/such"), false, 50ms).err,
+                AllOf(HasSubstr("cannot be read"), HasSubstr("--admin-listen or OCGATE_ADMIN_LISTEN")));
+}
+
+TEST(Healthcheck, WhatElseTheBrokenFileSaysIsNotGuessed) {
+    // The flag's port is the default of `listen`, which stands in the file.
+    auto const ran = healthy(World("{ not json").flag("admin_listen", "127.0.0.1:8080"), false, 50ms);
+    EXPECT_THAT(ran.err, Not(HasSubstr("another port")));
+}
+
 TEST(Healthcheck, WantsToKnowWhere) {
     EXPECT_THAT(healthy(World().flag("admin_listen", "127.0.0.1:0")).err, HasSubstr("--admin-listen"));
     EXPECT_EQ(healthy(World().flag("admin_listen", "127.0.0.1:0")).code, 1);

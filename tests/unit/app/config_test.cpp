@@ -324,6 +324,15 @@ TEST(Config, TheControlSocketHasAPlaceOfItsOwn) {
     EXPECT_EQ(none.control_socket, "");
     EXPECT_TRUE(none.control_socket_given);
     EXPECT_THAT(World().flag("control_socket", "/" + std::string(107, 'a')).errors(), SizeIs(1));
+    for (std::string const name : {"listen", "admin_listen", "upstream"}) {
+        EXPECT_THAT(World().flag(name, "unix:///run/a.sock").flag("control_socket", "/run/a.sock").errors(),
+                    ElementsAre("--control-socket: expected a path of its own, got \"/run/a.sock\", which is " + name +
+                                "'s socket"));
+        EXPECT_THAT(World().flag(name, "unix:/run/a.sock").flag("control_socket", "/run/b.sock").errors(), IsEmpty());
+    }
+    EXPECT_THAT(
+        World().flag("upstream", "unix:/run/user/7/ocgate.sock").variable("XDG_RUNTIME_DIR", "/run/user/7").errors(),
+        ElementsAre(StartsWith("/control_socket: expected a path of its own")));
     auto const far = World().variable("XDG_RUNTIME_DIR", "/" + std::string(100, 'a')).load();
     EXPECT_THAT(far.errors, IsEmpty());
     EXPECT_THAT(far.config.warnings, ElementsAre(HasSubstr("too long")));

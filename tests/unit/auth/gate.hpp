@@ -5,8 +5,6 @@
 #include <gtest/gtest.h>
 
 #include <array>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <future>
 #include <memory>
 #include <optional>
@@ -67,9 +65,11 @@ public:
         if (quiet) return;
         entries.push_back({result, std::string(address), std::string(user), std::string(request_id)});
     }
-    void forwarder_not_trusted(std::string_view peer) noexcept override { forwarders.emplace_back(peer); }
+    void hidden_by_forwarder(std::string_view peer, bool trusted) noexcept override {
+        (trusted ? unreadable : forwarders).emplace_back(peer);
+    }
     std::vector<Decided> entries;
-    std::vector<std::string> forwarders;
+    std::vector<std::string> forwarders, unreadable;
     std::size_t count = 0;
     bool quiet = false;  ///< counts only, so that it allocates nothing
 };
@@ -88,8 +88,8 @@ public:
             };
             (void)co_await w.run(std::move(job));
         };
-        boost::asio::co_spawn(io.get_executor(), wait(worker, std::move(started), release_.get_future().share()),
-                              boost::asio::detached);
+        rt::spawn(io.get_executor(), wait(worker, std::move(started), release_.get_future().share()),
+                  [](std::exception_ptr const&) {});
         io.poll();
         begun.wait();
     }
@@ -157,8 +157,8 @@ public:
             proxy::Visit const seen{head, from, "r1"};
             *out = co_await gatekeeper.verify(seen);
         };
-        boost::asio::co_spawn(io.get_executor(), run(*keeper, request.head(), std::string(peer), result),
-                              boost::asio::detached);
+        rt::spawn(io.get_executor(), run(*keeper, request.head(), std::string(peer), result),
+                  [](std::exception_ptr const&) {});
         io.restart();
         io.poll();
         return result;

@@ -134,6 +134,8 @@ TEST_F(GatekeeperTest, BelievesXForwardedForOfTrustedProxiesOnly) {
         {"10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1", true},
         {"10.0.0.1", "unix", "10.0.0.1", true},
         {"10.0.0.1", "2001:db8::7", "2001:db8::7", true},
+        {"10.0.0.1", "203.0.113.9:1234", "203.0.113.9", true},
+        {"10.0.0.1", "[2001:db8::7]:1234, 10.0.0.2:80", "2001:db8::7", true},
     };
     for (auto const& row : rows) {
         auto const decision = gate.consider(
@@ -190,6 +192,38 @@ TEST_F(GatekeeperTest, ALoopbackPeerThatForwardsIsNotExempt) {
             EXPECT_EQ(gate.ask(right, peer).kind, Kind::admitted) << "the throttle knows it too";
             EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "5")}), peer)), 401U) << "a local program";
         }
+    }
+}
+
+// Beside us and trusted, but it speaks a dialect: its clients must not be taken for local programs.
+TEST_F(GatekeeperTest, ATrustedLoopbackPeerWhoseClientsCannotBeReadIsNotExempt) {
+    settings.throttle.failures = 3;
+    settings.trusted_proxies = {*Network::parse("127.0.0.0/8"), *Network::parse("unix")};
+    auto const guesses = [](Gate& gate, std::string const& field, std::string_view peer) {
+        std::vector<unsigned> statuses;
+        for (int i = 0; i < 4; ++i)
+            statuses.push_back(status(gate.ask(Request("GET /", {login("ann", std::to_string(i)), field}), peer)));
+        return statuses;
+    };
+    std::vector<unsigned> const counted{401, 401, 401, 429}, exempt{401, 401, 401, 401};
+    for (auto const* peer : {"127.0.0.1", "unix"}) {
+        for (auto const* field : {"X-Forwarded-For: unknown", "X-Forwarded-For: 9.9.9.9:port", "X-Forwarded-For: ",
+                                  "X-Forwarded-For: unknown, 127.0.0.1", "Forwarded: for=9.9.9.9"}) {
+            Gate gate(settings);
+            EXPECT_EQ(guesses(gate, field, peer), counted) << peer << ' ' << field;
+            EXPECT_THAT(gate.journal.unreadable, testing::Contains(peer)) << field;
+            EXPECT_THAT(gate.journal.forwarders, testing::IsEmpty());
+            EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "5")}), peer)), 401U) << "a local program";
+        }
+        for (auto const* field : {"X-Forwarded-For: 9.9.9.8:1234", "X-Forwarded-For: [2001:db8::9]:1234"}) {
+            Gate gate(settings);
+            EXPECT_EQ(guesses(gate, field, peer), counted) << peer << ' ' << field;
+            EXPECT_THAT(gate.journal.unreadable, testing::IsEmpty()) << field;
+            EXPECT_EQ(guesses(gate, "X-Forwarded-For: 9.9.9.7:1", peer), counted) << "each client for itself";
+        }
+        Gate gate(settings);
+        EXPECT_EQ(guesses(gate, "X-Forwarded-For: 127.0.0.1", peer), exempt) << "a local program, by way of the proxy";
+        EXPECT_THAT(gate.journal.unreadable, testing::IsEmpty());
     }
 }
 

@@ -1,3 +1,6 @@
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
 #include "gatekeeper_kit.hpp"
 
 namespace ocgate::auth {
@@ -25,6 +28,23 @@ TEST(Directory, CopiesTheUsualHashForUnknownNames) {
     ASSERT_NE(directory.find("d"), nullptr);
     EXPECT_EQ(directory.find("d")->second.passwords.size(), 1U);
     EXPECT_FALSE(Directory(std::make_shared<Settings const>(settings_of({clear_text("d", "x")})), hash).hashes());
+}
+
+TEST(KeyedHash, IsTheHmacOfOpenSsl) {
+    for (std::size_t const size : {0U, 1U, 55U, 56U, 64U, 1000U}) {
+        std::string const part(size, 'p');
+        std::uint64_t const length = size;
+        std::string const message = std::string(reinterpret_cast<char const*>(&length), sizeof length) + part;
+        Key key{};
+        key.fill(static_cast<std::uint8_t>(size + 1));
+        Digest expected{};
+        unsigned written = 0;
+        auto const* bytes = reinterpret_cast<unsigned char const*>(message.data());
+        ASSERT_NE(::HMAC(::EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes, message.size(),
+                         expected.data(), &written),
+                  nullptr);
+        EXPECT_EQ(KeyedHash(key)({part}), expected) << size;
+    }
 }
 
 TEST(KeyedHash, KeepsPartsApart) {

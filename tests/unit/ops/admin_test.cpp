@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <semaphore>
+#include <set>
 #include <stdexcept>
 #include <thread>
 
@@ -61,6 +62,12 @@ public:
         int status = 0;
         std::string head, body;
         [[nodiscard]] json error() const { return json::parse(body).at("error"); }
+        [[nodiscard]] std::string field(std::string const& name) const {
+            auto const at = head.find("\r\n" + name + ": ");
+            if (at == std::string::npos) return {};
+            auto const begin = at + name.size() + 4;
+            return head.substr(begin, head.find("\r\n", begin) - begin);
+        }
     };
     /// One answer framed by Content-Length; status 0 when none comes.
     Answer answer(bool head_only = false) {
@@ -244,6 +251,31 @@ TEST(Admin, WhatIsNotThereIs404AndWhatIsNotAllowedIs405) {
     EXPECT_EQ(server.get("/nowhere", "HEAD").status, 404);
 }
 
+// One shape for all errors of the gateway, on both ports.
+TEST(Admin, EveryAnswerHasItsRequestId) {
+    Running server;
+    std::set<std::string> ids;
+    auto const look = [&](Client::Answer const& answer, bool error) {
+        auto const id = answer.field("X-Request-Id");
+        EXPECT_THAT(id, testing::MatchesRegex("[0-9a-f]{16}")) << answer.head;
+        EXPECT_TRUE(ids.insert(id).second) << "twice";
+        if (!error) return;
+        EXPECT_EQ(answer.error().at("request_id"), id);
+        EXPECT_EQ(answer.error().size(), 3u);
+        EXPECT_EQ(json::parse(answer.body).size(), 1u);
+    };
+    auto client = server.connect();
+    look(client.get("/livez").answer(), false);
+    look(client.get("/metrics").answer(), false);
+    look(client.get("/metrics", "HEAD").answer(true), false);
+    look(client.get("/readyz?upstream=1").answer(), false);
+    look(client.get("/nowhere").answer(), true);
+    look(client.get("/livez", "POST").answer(), true);
+    look(server.connect().say("nonsense\r\n\r\n").answer(), true);
+    look(server.connect().say("GET / HTTP/1.1\r\nX: " + std::string(9000, 'x') + "\r\n\r\n").answer(), true);
+    look(server.connect().say("GET /livez HTTP/1.1\r\nContent-Length: 1\r\n\r\nx").answer(), true);
+}
+
 TEST(Admin, ContentIsNotTaken) {
     Running server;
     auto client = server.connect();
@@ -350,6 +382,7 @@ TEST(Admin, AnAnswerThatCannotBeMadeIs500) {
     Running server({}, answers);
     auto const answer = server.get("/metrics");
     EXPECT_EQ(answer.status, 500);
+    EXPECT_EQ(answer.error()["request_id"], answer.field("X-Request-Id"));
     EXPECT_THAT(answer.body, Not(HasSubstr("secret")));
     EXPECT_EQ(server.get("/livez").status, 200);
 }

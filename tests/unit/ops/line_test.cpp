@@ -107,6 +107,23 @@ TEST(Line, NumbersThatJsonDoesNotKnowAreNull) {
                 HasSubstr("\"a\":null,\"b\":null,\"c\":5e-324,\"d\":-1.7976931348623157e+308}"));
 }
 
+// As short as they can be written, whichever way they were written.
+TEST(Line, WritesMillisecondsWithTheirDecimals) {
+    std::pair<double, std::string> const cases[] = {
+        {0.0, "0"},         {0.001, "0.001"}, {0.01, "0.01"},         {1.5, "1.5"},
+        {12.0, "12"},       {0.12, "0.12"},   {1385.937, "1385.937"}, {86400000.001, "86400000.001"},
+        {0.1005, "0.1005"}, {-1.5, "-1.5"},   {1e-7, "1e-07"},        {2e15, "2e+15"},
+    };
+    for (auto const& [value, text] : cases) {
+        EXPECT_THAT(json_line({}, {{"v", value}}), HasSubstr("\"v\":" + text + "}")) << text;
+    }
+    for (std::uint64_t us = 1; us < 3'000'000; us += 997) {
+        auto const value = static_cast<double>(us) / 1000.0;
+        auto const line = json_line({}, {{"v", value}});
+        EXPECT_EQ(nlohmann::json::parse(line)["v"].get<double>(), value);
+    }
+}
+
 TEST(Line, LongValuesAreCutAndFollowedByTheOthers) {
     for (auto const* unit : {"x", "\"", "\x01", "\xE6\x97\xA5", "\xff", "\xF0\x9F\x98\x80"}) {
         std::string value;

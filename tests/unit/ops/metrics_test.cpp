@@ -135,6 +135,23 @@ TEST(Metrics, AClientThatLeftIs499) {
     EXPECT_EQ(read.value(R"(ocgate_errors_total{side="client",step="response_head",reason="gone"})"), 1);
 }
 
+TEST(Metrics, RefusedHeadsAreRequestsOfNoRoute) {
+    Kit kit;
+    proxy::RefusedHead head{{Side::client, Step::request_head, Reason::head_too_large}, "a", "id", "", 431, 100};
+    kit.shard(0).refused(head);
+    kit.shard(1).refused(head);
+    head = {{Side::gateway, Step::accept, Reason::too_many}, "a", "id", "GET", 503, 50};
+    kit.shard(1).refused(head);
+    auto const read = kit.scrape();
+    EXPECT_EQ(read.value(R"(ocgate_http_requests_total{route="other",method="other",code="431"})"), 2);
+    EXPECT_EQ(read.value(R"(ocgate_http_requests_total{route="other",method="GET",code="503"})"), 1);
+    EXPECT_EQ(read.total("ocgate_http_requests_total"), 3);
+    EXPECT_EQ(read.total("ocgate_errors_total"), 3);
+    EXPECT_EQ(read.value("ocgate_http_requests_in_flight"), 0);
+    EXPECT_EQ(read.value("ocgate_http_response_bytes_total"), 250);
+    EXPECT_EQ(read.total("ocgate_http_request_duration_seconds_count"), 0);
+}
+
 TEST(Metrics, WhatOthersChooseCannotMakeNewLabels) {
     Kit kit(1);
     for (auto const* method : {"BREW", "get", "PROPFIND", "", "GET\nevil"})

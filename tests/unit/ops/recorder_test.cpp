@@ -188,6 +188,38 @@ TEST(Recorder, FailuresOutsideExchangesHaveALine) {
     EXPECT_EQ(entry["peer"], "192.0.2.9");
 }
 
+proxy::RefusedHead refused_head(Failure const& failure, unsigned status) {
+    return {failure, "192.0.2.9", "0123456789abcdef", "GET", status, 100};
+}
+
+TEST(Recorder, RefusedHeadsCanBeFoundByTheirId) {
+    Kit kit;
+    kit.recorder.refused(refused_head({Side::client, Step::request_head, Reason::target_too_long}, 414));
+    auto entry = kit.entry();
+    EXPECT_TRUE(entry.erase("time"));
+    EXPECT_EQ(entry, (json{{"level", "info"},
+                           {"kind", "app"},
+                           {"event", "connection_failed"},
+                           {"side", "client"},
+                           {"step", "request_head"},
+                           {"reason", "target_too_long"},
+                           {"peer", "192.0.2.9"},
+                           {"request_id", "0123456789abcdef"},
+                           {"status", 414}}));
+}
+
+TEST(Recorder, EachRefusalHasItsLineWhereEachRequestHas) {
+    for (bool access : {true, false}) {
+        Kit kit({.access = access});
+        auto const head = refused_head({Side::gateway, Step::accept, Reason::too_many}, 503);
+        for (int i = 0; i < 10; ++i) kit.recorder.refused(head);
+        auto const lines = kit.all();
+        EXPECT_EQ(lines.size(), access ? 10u : 1u);
+        EXPECT_EQ(json::parse(lines.at(0))["request_id"], "0123456789abcdef");
+        EXPECT_EQ(json::parse(lines.at(0))["level"], "warn");
+    }
+}
+
 TEST(Recorder, AFloodOfFailedAcceptsIsOneLineASecond) {
     Kit kit;
     Failure const full_house{Side::gateway, Step::accept, Reason::too_many};

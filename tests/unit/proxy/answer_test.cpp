@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <array>
+#include <ctime>
 #include <nlohmann/json.hpp>
 
 namespace ocgate::proxy {
@@ -12,6 +13,7 @@ using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
+using namespace std::chrono_literals;
 
 std::string written(Answer const& answer) {
     std::array<char, answer_bytes> out;
@@ -26,6 +28,7 @@ Answer answer_for(Side side, Step step, error_code why) {
     answer.refusal.failure = {side, step, why};
     answer.request_id = "0123456789abcdef";
     answer.realm = "opencode";
+    answer.date = "Sun, 06 Nov 1994 08:49:37 GMT";
     return answer;
 }
 
@@ -35,12 +38,45 @@ TEST(Answer, IsWrittenByteForByte) {
     answer.close = false;
     EXPECT_EQ(
         written(answer),
-        "HTTP/1.1 401 Unauthorized\r\nContent-Type: application/json\r\nContent-Length: 129\r\n"
+        "HTTP/1.1 401 Unauthorized\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: application/json\r\n"
+        "Content-Length: 129\r\n"
         "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: 0123456789abcdef\r\n"
         "X-Ocgate-Error: client admission unauthorized\r\n"
         "WWW-Authenticate: Basic realm=\"opencode\", charset=\"UTF-8\"\r\n\r\n"
         "{\"error\":{\"code\":\"unauthorized\",\"message\":\"Credentials are needed: HTTP Basic authentication.\","
         "\"request_id\":\"0123456789abcdef\"}}\n");
+}
+
+TEST(Answer, DatesAsRfc9110Does) {
+    using namespace std::chrono;
+    auto const text = [](sys_seconds when) {
+        auto const date = http_date(when);
+        return std::string(date.data(), date.size());
+    };
+    EXPECT_EQ(text(sys_seconds(784111777s)), "Sun, 06 Nov 1994 08:49:37 GMT");
+    EXPECT_EQ(text(sys_seconds(0s)), "Thu, 01 Jan 1970 00:00:00 GMT");
+    EXPECT_EQ(text(sys_days{2028y / 2 / 29} + 86399s), "Tue, 29 Feb 2028 23:59:59 GMT");
+    // Every day of some years, as the C library has it.
+    for (auto day = sys_days{2023y / 12 / 30}; day < sys_days{2029y / 1 / 3}; day += days(1)) {
+        auto const seconds = static_cast<std::time_t>(sys_seconds(day).time_since_epoch().count()) + 12345;
+        std::tm parts{};
+        ::gmtime_r(&seconds, &parts);
+        char expected[64];
+        std::strftime(expected, sizeof expected, "%a, %d %b %Y %H:%M:%S GMT", &parts);
+        EXPECT_EQ(text(sys_seconds(day) + 12345s), expected);
+    }
+}
+
+// What may be wrong with either message is told of the one it is wrong with.
+TEST(Answer, SaysWhoseMessageItSpeaksOf) {
+    for (auto const reason : {Reason::malformed, Reason::unsupported_version, Reason::unsupported_coding,
+                              Reason::head_too_large, Reason::unauthorized, Reason::timed_out, Reason::cut_short}) {
+        auto const clients = message_for({Side::client, Step::request_head, reason});
+        auto const upstreams = message_for({Side::upstream, Step::response_head, reason});
+        EXPECT_THAT(std::string(upstreams), HasSubstr("opencode")) << clients;
+        EXPECT_THAT(std::string(upstreams), Not(HasSubstr("request"))) << clients;
+        EXPECT_THAT(std::string(clients), Not(HasSubstr("opencode"))) << upstreams;
+    }
 }
 
 TEST(Answer, SaysWhatBecomesOfTheConnection) {

@@ -59,11 +59,11 @@ TEST(RequestId, FollowsFromItsSeed) {
 TEST(Desk, IsLentAgainAndFewAreKept) {
     State state(1);
     std::vector<ShardState::DeskPtr> lent;
-    for (int i = 0; i < 40; ++i) lent.push_back(state.shard.lend_desk());
+    for (std::size_t i = 0; i < ShardState::kept_desks + 8; ++i) lent.push_back(state.shard.lend_desk());
     auto const* last = lent.back().get();
     EXPECT_EQ(state.shard.desks.size(), 0u);
     while (!lent.empty()) lent.pop_back();
-    EXPECT_EQ(state.shard.desks.size(), 16u);
+    EXPECT_EQ(state.shard.desks.size(), ShardState::kept_desks);
     EXPECT_TRUE(std::any_of(state.shard.desks.begin(), state.shard.desks.end(),
                             [&](auto const& desk) { return desk.get() == last; }));
 }

@@ -185,7 +185,7 @@ TEST(PeerWriteFaults, WhateverOperationFailsTheWriteEndsWithIt) {
         auto const faults = std::make_shared<test::Faults>();
         faults->fail_at = n;
         auto const peer = bench.peer(end, {.capacity = 7, .piece = 3, .faults = faults});
-        Gather const pieces{std::string_view(text).substr(0, 5), std::string_view(text).substr(5)};
+        Gather pieces{std::string_view(text).substr(0, 5), std::string_view(text).substr(5)};
         auto const written = bench.start(peer->write(pieces, 1s));
         std::string seen;
         for (int i = 0; i < 20; ++i) {

@@ -161,7 +161,7 @@ TEST_F(Sockets, ADialThatIsNotAnsweredEndsAtItsLimit) {
 
 TEST_F(Sockets, FourPiecesArriveAsOne) {
     auto [peer, other] = pair();
-    Gather const pieces{"GET ", "/x", " HTTP/1.1\r\n", "\r\n"};
+    Gather pieces{"GET ", "/x", " HTTP/1.1\r\n", "\r\n"};
     EXPECT_EQ(wait(bench.start(peer->write(pieces, 1s))), error_code());
     std::string seen(64, '\0');
     seen.resize(other.receive(asio::buffer(seen)));
@@ -174,7 +174,7 @@ TEST_F(Sockets, MegabytesPassASlowReaderUnchanged) {
     std::string text;
     while (text.size() < held_bytes) text += std::to_string(text.size());
     std::string_view const whole = text;
-    Gather const pieces{whole.substr(0, 1'000'001), whole.substr(1'000'001)};
+    Gather pieces{whole.substr(0, 1'000'001), whole.substr(1'000'001)};
     auto const written = bench.start(peer->write(pieces, 30s));
     EXPECT_FALSE(*written) << "the system took all of it without a reader";
     other.non_blocking(true);
@@ -195,7 +195,7 @@ TEST_F(Sockets, AWriteHeldBackEndsAtItsDeadlineAndTheReaderReadsOn) {
     auto [peer, other] = pair();
     std::string const text(held_bytes, 'x');
     auto const read = bench.start(peer->fill());
-    Gather const pieces{text};
+    Gather pieces{text};
     auto const written = bench.start(peer->write(pieces, 30s));
     EXPECT_FALSE(*written);
     bench.advance(30s);

@@ -238,6 +238,19 @@ TEST(RequestHead, ExpectMeansSomethingFromOnePointOne) {
     EXPECT_FALSE(OwnRequest("GET / HTTP/1.0\r\nExpect: 100-continue\r\n\r\n").head.expects_continue);
 }
 
+TEST(RequestHead, AnExpectationThatIsRepeatedIsOne) {
+    for (auto const* fields : {"Expect: 100-continue\r\nExpect: 100-Continue\r\n",
+                               "Expect: 100-continue\r\nX: y\r\nExpect: 100-continue\r\nexpect: 100-continue\r\n",
+                               "Expect: 100-continue, 100-continue\r\n", "Expect: , 100-continue,\r\nExpect:\r\n"}) {
+        EXPECT_TRUE(OwnRequest(get_with(fields)).head.expects_continue) << fields;
+    }
+    for (auto const* fields :
+         {"Expect: 100-continue\r\nExpect: 200-ok\r\n", "Expect: 200-ok\r\nExpect: 100-continue\r\n",
+          "Expect: 100-continue, 200-ok\r\n", "Expect:\r\n", "Expect: 100-continue;q=1\r\n"}) {
+        EXPECT_FALSE(OwnRequest(get_with(fields)).head.expects_continue) << fields;
+    }
+}
+
 TEST(RequestHead, AHandshakeIsWellFormedOrNone) {
     struct Case {
         std::string text;

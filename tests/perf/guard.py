@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""What a unit of work costs, counted and compared with tests/perf/costs.json: no clock is asked.
+
+  guard.py allocations     none by the shard's thread once it has warmed up
+  guard.py instructions    by callgrind; at most 5 % above the committed figure
+  guard.py calls           system calls of the gateway per request with 32 connections at once, by strace
+  guard.py --write         measures all and writes costs.json
+
+OCGATE_STEADY names the program (tests/perf/steady.cpp), built as what ships is. Everything is run with two counts of
+units and the difference taken, so that starting and stopping cancel out. Status 77: cannot run here, and why.
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+COSTS = pathlib.Path(__file__).with_name("costs.json")
+KINDS = ("rest", "refused", "event", "frame")
+TOLERANCE = 1.05
+MOST_READS_AND_WRITES = 4.0  # two of each: the floor of a proxy
+MOST_CALLS = 4.3  # with the share of every epoll_wait
+SKIPPED = 77
+# The clients' and the upstream's own in steady.cpp.
+NOT_THE_GATEWAYS = {"read", "write"}
+READS_AND_WRITES = {"recvfrom", "recvmsg", "sendto", "sendmsg", "readv", "writev"}
+
+
+class CannotRun(Exception):
+    pass
+
+
+def program():
+    path = os.environ.get("OCGATE_STEADY", "")
+    if not path or not pathlib.Path(path).exists():
+        raise CannotRun(f"no {path or 'OCGATE_STEADY'}: cmake --preset release && cmake --build --preset release")
+    return path
+
+
+def tool(name):
+    if not shutil.which(name):
+        raise CannotRun(f"{name} is not installed")
+    return name
+
+
+def run(words):
+    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
+    if done.returncode != 0:
+        raise AssertionError(f"{' '.join(map(str, words))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def allocations():
+    failed = []
+    for kind in KINDS:
+        counted = json.loads(run([program(), kind, "2000"]))
+        print(f"{kind}: {counted['allocations']} allocations in {counted['units']} units")
+        if counted["allocations"] > 0:
+            failed.append(kind)
+    return failed
+
+
+def instructions_of(kind, units, folder):
+    out = folder / f"{kind}-{units}"
+    # Of the shard's thread alone, the first: the log's does its work when it comes to it.
+    run([tool("valgrind"), "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}",
+         program(), kind, str(units)])  # fmt: skip
+    text = pathlib.Path(f"{out}-01").read_text(encoding="utf-8")
+    return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1))
+
+
+def instructions():
+    units = 1000
+    measured = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        for kind in KINDS:
+            few, many = (instructions_of(kind, n, folder) for n in (units // 2, units + units // 2))
+            measured[kind] = round((many - few) / units)
+    return measured
+
+
+def calls():
+    """(reads and writes, all system calls) of the gateway per request."""
+    counts = []
+    for rounds in (20, 120):
+        with tempfile.NamedTemporaryFile("r", suffix=".strace") as out:
+            run([tool("strace"), "-f", "-c", "-o", out.name, program(), "rest", str(rounds), "32"])
+            counts.append(parse_strace(out.read()))
+    few, many = counts
+    difference = {name: many.get(name, 0) - few.get(name, 0) for name in many if name not in NOT_THE_GATEWAYS}
+    # The log's own thread writes in batches, as it comes to it.
+    for name in ("futex", "clock_nanosleep"):
+        difference.pop(name, None)
+    requests = 100 * 32
+    moved = sum(n for name, n in difference.items() if name in READS_AND_WRITES)
+    return moved / requests, sum(difference.values()) / requests
+
+
+def parse_strace(text):
+    counts = {}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) >= 5 and words[0][0].isdigit() and words[-1] != "total":
+            counts[words[-1]] = int(words[3])
+    return counts
+
+
+def compare_instructions():
+    # glibc and OpenSSL choose their loops by what the processor can.
+    if " avx2 " not in pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"):
+        raise CannotRun("the committed figures are those of an x86-64 processor with AVX2")
+    committed = json.loads(COSTS.read_text(encoding="utf-8"))["instructions"]
+    failed = []
+    for kind, now in instructions().items():
+        before = committed[kind]
+        print(f"{kind}: {now} instructions, committed {before} ({now / before - 1:+.1%})")
+        if now > before * TOLERANCE:
+            failed.append(kind)
+    return failed
+
+
+def compare_calls():
+    moved, every = calls()
+    print(f"per request: {moved:.2f} reads and writes, {every:.2f} system calls in all")
+    return ["calls"] if moved > MOST_READS_AND_WRITES + 0.01 or every > MOST_CALLS else []
+
+
+def write():
+    moved, every = calls()
+    costs = {
+        "what": "instructions per unit (callgrind; g++ 12.2, -O3, x86-64, Debian 12); system calls per request",
+        "instructions": instructions(),
+        "reads_and_writes": round(moved, 2),
+        "calls": round(every, 2),
+    }
+    COSTS.write_text(json.dumps(costs, indent=2) + "\n", encoding="utf-8")
+    print(COSTS.read_text(encoding="utf-8"))
+    return []
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) > 1 else ""
+    parts = {"allocations": allocations, "instructions": compare_instructions, "calls": compare_calls, "--write": write}
+    if what not in parts:
+        sys.exit(__doc__)
+    try:
+        failed = parts[what]()
+    except CannotRun as why:
+        print(f"SKIPPED: {why}")
+        sys.exit(SKIPPED)
+    if failed:
+        print(f"dearer than committed: {', '.join(failed)}. If that is worth it: tests/perf/guard.py --write")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
