@@ -5,6 +5,7 @@
 
 #include "chars.hpp"
 #include "head_parts.hpp"
+#include "ocgate/wire/percent.hpp"
 
 namespace ocgate::wire {
 namespace {
@@ -73,23 +74,10 @@ bool is_named_by_connection(FieldList const& fields, std::string_view name) noex
 
 /// Compares with `+` as a space and %XX decoded, as every reader of form data does (WHATWG URL, "urlencoded parsing").
 bool decodes_to(std::string_view encoded, std::string_view plain) noexcept {
-    std::size_t p = 0;
-    for (std::size_t i = 0; i < encoded.size(); ++i, ++p) {
-        if (p == plain.size()) return false;
-        char c = encoded[i];
-        if (c == '+') {
-            c = ' ';
-        } else if (c == '%' && encoded.size() - i > 2) {
-            auto const high = hex_value(encoded[i + 1]);
-            auto const low = hex_value(encoded[i + 2]);
-            if (high >= 0 && low >= 0) {
-                c = static_cast<char>(high << 4 | low);
-                i += 2;
-            }
-        }
-        if (c != plain[p]) return false;
+    for (char const c : plain) {
+        if (encoded.empty() || take_form_char(encoded) != c) return false;
     }
-    return p == plain.size();
+    return encoded.empty();
 }
 
 /// Cuts the next piece off `rest`, up to `separator`; false when there is none left. `rest` is null at the end.
@@ -112,24 +100,6 @@ void put_target(Pen& pen, std::string_view target, std::string_view hidden_param
         pen.put(first ? "?" : "&", piece);
         first = false;
     }
-}
-
-void put_cookie(Pen& pen, Field const& field, std::string_view hidden_cookie) noexcept {
-    if (hidden_cookie.empty()) return pen.field(field.name, field.value);
-    bool first = true;
-    std::string_view piece;
-    for (auto rest = field.value; next_piece(rest, ';', piece);) {
-        if (without_blanks(piece.substr(0, piece.find('='))) == hidden_cookie) continue;
-        if (first) {
-            // What follows a cookie that was taken out has lost its place in the middle.
-            while (!piece.empty() && is_blank(piece.front())) piece.remove_prefix(1);
-            pen.put(field.name, ": ", piece);
-        } else {
-            pen.put(";", piece);
-        }
-        first = false;
-    }
-    if (!first) pen.put("\r\n");
 }
 
 /// One field of `name`: the values of all fields of that kind in their order, and `last`. Nothing if there is neither.
@@ -204,9 +174,6 @@ boost::system::result<std::size_t, Reason> write_request_head(std::span<char> ou
     bool const names_fields = connection_names_fields(head.fields);
     for (auto const& field : head.fields) {
         switch (kind(field)) {
-            case FieldKind::cookie:
-                put_cookie(pen, field, rewrite.hidden_cookie);
-                break;
             case FieldKind::expect:
                 // One a 1.0 client sent means nothing (RFC 9110 §10.1.1); one that was repeated is sent once.
                 if (head.minor == 1 && !head.expects_continue) pen.field(field.name, field.value);
@@ -216,6 +183,7 @@ boost::system::result<std::size_t, Reason> write_request_head(std::span<char> ou
                 [[fallthrough]];
             case FieldKind::end_to_end:
             case FieldKind::content_type:
+            case FieldKind::cookie:
             case FieldKind::websocket_key:
             case FieldKind::websocket_version:
             case FieldKind::websocket_accept:

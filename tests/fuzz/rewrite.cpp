@@ -26,19 +26,13 @@ constexpr std::string_view one_hop[] = {"Connection",
                                         "Proxy-Authorization",
                                         "Proxy-Authentication-Info"};
 
-bool has_hidden(std::string_view list, char separator, std::string_view hidden, bool decoded) {
-    while (!list.empty()) {
-        auto const piece = list.substr(0, list.find(separator));
-        list.remove_prefix(std::min(list.size(), piece.size() + 1));
+bool has_hidden(std::string_view query, std::string_view hidden) {
+    while (!query.empty()) {
+        auto const piece = query.substr(0, query.find('&'));
+        query.remove_prefix(std::min(query.size(), piece.size() + 1));
         auto written = piece.substr(0, piece.find('='));
         std::string name;
-        if (decoded) {
-            while (!written.empty()) name += wire::take_form_char(written);
-        } else {
-            name = written;
-            name.erase(0, std::min(name.size(), name.find_first_not_of(" \t")));
-            name.erase(name.find_last_not_of(" \t") + 1);
-        }
+        while (!written.empty()) name += wire::take_form_char(written);
         if (name == hidden) return true;
     }
     return false;
@@ -63,7 +57,6 @@ void request(fuzz::Input const& input) {
     rewrite.request_id = "id";
     rewrite.authorization = "Basic ours";
     rewrite.hidden_parameter = "auth_token";
-    rewrite.hidden_cookie = "ocgate";
     rewrite.default_host = "upstream";
     std::vector<char> out(64 * 1024);
     auto const size = wire::write_request_head(out, head, rewrite);
@@ -82,14 +75,13 @@ void request(fuzz::Input const& input) {
 
     auto const question = again.target.find('?');
     if (question != std::string_view::npos)
-        MUST(!has_hidden(again.target.substr(question + 1), '&', rewrite.hidden_parameter, true));
+        MUST(!has_hidden(again.target.substr(question + 1), rewrite.hidden_parameter));
     for (auto const& field : again.fields) {
         bool const ours =
             wire::iequals(field.name, "Transfer-Encoding") ||
             (head.websocket && (wire::iequals(field.name, "Connection") || wire::iequals(field.name, "Upgrade")));
         MUST(ours || !belongs_to_one_hop(field.name));
         MUST(!wire::iequals(field.name, "Forwarded") && !wire::iequals(field.name, "X-Real-IP"));
-        if (wire::iequals(field.name, "Cookie")) MUST(!has_hidden(field.value, ';', rewrite.hidden_cookie, false));
     }
     for (auto const* once :
          {"Host", "Authorization", "X-Request-Id", "Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"})

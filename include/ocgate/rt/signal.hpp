@@ -46,13 +46,10 @@ private:
 /// Many wait until it opens; afterwards nobody waits.
 class Gate {
 public:
-    /// Those who waited go on when the event loop comes to them.
+    /// Those who waited go on inside this call, one after the other.
     void open() {
         open_ = true;
-        for (auto& waiter : std::exchange(waiters_, {})) {
-            auto const executor = waiter.executor();
-            asio::post(executor, [task = std::move(waiter)]() mutable { task.resume(); });
-        }
+        for (auto& waiter : std::exchange(waiters_, {})) waiter.resume();
     }
 
     class Wait {

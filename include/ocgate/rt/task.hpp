@@ -46,7 +46,13 @@ protected:
     virtual void ended() = 0;
 
 private:
+    friend class Suspended;
+    /// Nobody will resume it. While it is still on its way into the wait (what was to hold it could not be made) it
+    /// goes on, and the exception is its own.
+    void abandon() noexcept;
+
     bool waiting_ = false;
+    bool arming_ = false;  ///< inside the awaiter that suspended it
 };
 
 /// A task that waits. Whoever holds this owns the task: it is resumed, once, on its own thread, or destroyed.
@@ -59,7 +65,9 @@ public:
         std::swap(task_, other.task_);
         return *this;
     }
-    ~Suspended() { delete task_; }
+    ~Suspended() {
+        if (task_) task_->abandon();
+    }
 
     [[nodiscard]] explicit operator bool() const noexcept { return task_ != nullptr; }
     void resume() { std::exchange(task_, nullptr)->run(); }
@@ -71,8 +79,16 @@ private:
 };
 
 inline Suspended Running::suspend() noexcept {
-    waiting_ = true;
+    waiting_ = arming_ = true;
     return Suspended(this);
+}
+
+inline void Running::abandon() noexcept {
+    if (!arming_) {
+        delete this;
+        return;
+    }
+    waiting_ = false;
 }
 
 inline void Running::go_on(Suspended task) noexcept { std::exchange(task.task_, nullptr)->waiting_ = false; }
@@ -81,6 +97,7 @@ inline void Running::run() {
     waiting_ = false;
     do {
         top.resume();
+        arming_ = false;
     } while (top && !waiting_);
     if (!top) ended();
 }

@@ -17,7 +17,6 @@ struct RequestRewrite {
     std::string_view request_id;        ///< becomes X-Request-Id
     std::string_view authorization;     ///< the upstream's own credential as a field value; empty: none is sent
     std::string_view hidden_parameter;  ///< a query parameter that never leaves (compared after decoding); empty: none
-    std::string_view hidden_cookie;     ///< a cookie of the gateway's own that never leaves; empty: none
     std::string_view default_host;      ///< Host for an HTTP/1.0 client that sent none
 };
 
@@ -27,7 +26,7 @@ struct RequestRewrite {
 /// `Connection: Upgrade` with `Upgrade: websocket`. No Connection field otherwise: keep-alive is the default.
 /// Removed: hop-by-hop and Connection-named fields, the client's Authorization and Proxy-Authorization, X-Forwarded-*,
 /// Forwarded, X-Real-Ip, X-Request-Id, Content-Length, Transfer-Encoding, TE, Trailer, Upgrade, Via (continued),
-/// `hidden_parameter`, `hidden_cookie`. Connection may name no end-to-end field that matters for safety: Host,
+/// `hidden_parameter`. Connection may name no end-to-end field that matters for safety: Host,
 /// Authorization, Content-Length and their kin are taken by their own rules whatever it says.
 /// Returns the bytes written, or Reason::head_too_large when `out` does not hold them.
 boost::system::result<std::size_t, Reason> write_request_head(std::span<char> out, RequestHead const& head,

@@ -1,4 +1,4 @@
-// Signal, TaskGroup, WindowPool: what coroutines meet at.
+// Task, Signal, Gate, TaskGroup, ChunkPool: what coroutines are and where they meet.
 #include <gmock/gmock.h>
 
 #include "ocgate/rt/task_group.hpp"
@@ -10,6 +10,107 @@ namespace {
 Task<void> wait_for(Signal& signal, int& passed) {
     co_await signal.wait();
     ++passed;
+}
+
+Task<int> add(int a, int b) { co_return a + b; }
+
+Task<int> sum_to(int n) {
+    int sum = 0;
+    for (int i = 1; i <= n; ++i) sum = co_await add(sum, i % 2);
+    co_return sum;
+}
+
+// Each call returns without having waited: under a sanitizer a stack that grew with them would be used up.
+TEST(Task, AMillionCallsDoNotGrowTheStack) {
+    test::Bench bench;
+    EXPECT_EQ(**bench.start(sum_to(1'000'000)), 500'000);
+}
+
+Task<int> fails(int depth, Signal& signal) {
+    if (depth == 0) {
+        co_await signal.wait();
+        throw std::runtime_error("deep down");
+    }
+    co_return co_await fails(depth - 1, signal);
+}
+
+TEST(Task, AnExceptionComesOutOfEveryCallItIsIn) {
+    test::Bench bench;
+    Signal signal;
+    auto catches = [](Signal& s) -> Task<std::string> {
+        std::string text;
+        try {
+            (void)co_await fails(20, s);
+        } catch (std::runtime_error const& e) {
+            text = e.what();
+        }
+        co_return text;
+    };
+    auto const caught = bench.start(catches(signal));
+    EXPECT_FALSE(*caught);
+    signal.notify();
+    ASSERT_TRUE(*caught);
+    EXPECT_EQ(**caught, "deep down");
+}
+
+TEST(Task, ThatHasNotBegunIsDestroyedWithWhatItWasGiven) {
+    auto const held = std::make_shared<int>(1);
+    auto body = [](std::shared_ptr<int> h) -> Task<int> { co_return *h; };
+    {
+        auto const task = body(held);
+        EXPECT_EQ(held.use_count(), 2);
+    }
+    EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(Task, PausingLetsTheOthersHaveTheirTurn) {
+    test::Bench bench;
+    std::string order;
+    auto body = [](std::string& said, char name) -> Task<> {
+        for (int i = 0; i < 3; ++i) {
+            said += name;
+            co_await pause();
+        }
+    };
+    TaskGroup group(bench.io.get_executor());
+    group.spawn(body(order, 'a'));
+    group.spawn(body(order, 'b'));
+    bench.settle();
+    EXPECT_EQ(order, "ababab");
+    EXPECT_EQ(group.running(), 0u);
+    EXPECT_TRUE(bench.nothing_left());
+}
+
+TEST(Gate, LetsAllInWhoWaitAndWhoComeLater) {
+    test::Bench bench;
+    Gate gate;
+    int passed = 0;
+    auto body = [](Gate& g, int& p) -> Task<> {
+        co_await g.wait();
+        ++p;
+    };
+    TaskGroup group(bench.io.get_executor());
+    for (int i = 0; i < 5; ++i) group.spawn(body(gate, passed));
+    EXPECT_EQ(passed, 0);
+    gate.open();
+    EXPECT_EQ(passed, 5);
+    group.spawn(body(gate, passed));
+    EXPECT_EQ(passed, 6);
+}
+
+TEST(Gate, DestroyedItTakesItsWaitersAlong) {
+    test::Bench bench;
+    auto const held = std::make_shared<int>(1);
+    auto body = [](Gate& g, std::shared_ptr<int>) -> Task<> { co_await g.wait(); };
+    {
+        Gate gate;
+        for (int i = 0; i < 3; ++i) {
+            spawn(bench.io.get_executor(), body(gate, held), [](std::exception_ptr const&) { ADD_FAILURE(); });
+        }
+        EXPECT_EQ(held.use_count(), 4);
+    }
+    EXPECT_EQ(held.use_count(), 1);
+    EXPECT_TRUE(bench.nothing_left());
 }
 
 TEST(Signal, TheWaiterGoesOnWhenItIsNotified) {
