@@ -74,6 +74,11 @@ rt::Task<Next> Exchange::relay_response() {
         drop_upstream();
     }
     if (keep_client_) co_return Next::again;
+    // Who asked for the end, has sent all of its request and nothing since will send nothing more: lingering would only
+    // cost three system calls.
+    bool const sent_all = !desk_->request.keep_alive && upload_was_complete && !upgrade_;
+    auto const unread = client_->text().size() - (head_consumed_ ? 0 : desk_->request.bytes);
+    if (sent_all && unread == 0 && client_->drained()) co_return Next::close;
     co_return Next::linger;
 }
 

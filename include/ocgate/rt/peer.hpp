@@ -98,6 +98,8 @@ public:
     void stop_listening() noexcept { gone_ = nullptr; }
     /// Whether the other end has ended its side or broken off, as far as is known.
     [[nodiscard]] error_code ended() const noexcept { return ended_; }
+    /// Nothing is known to be waiting beyond what is buffered.
+    [[nodiscard]] bool drained() const noexcept { return !readable_; }
     /// Nothing buffered, nothing known to be waiting, not ended: an idle connection that may be used again.
     [[nodiscard]] bool quiet() const noexcept { return open_ && begin_ == end_ && !readable_ && !ended_; }
 

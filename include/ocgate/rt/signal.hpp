@@ -1,6 +1,7 @@
 // One task waits, anything on the same thread wakes it. No timer, no queue.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "ocgate/rt/task.hpp"
@@ -46,10 +47,10 @@ private:
 /// Many wait until it opens; afterwards nobody waits.
 class Gate {
 public:
-    /// Those who waited go on inside this call, one after the other.
-    void open() {
+    /// Those who waited go on when the event loop comes to them: whoever opens may be on the way out, and the loop too.
+    void open() noexcept {
         open_ = true;
-        for (auto& waiter : std::exchange(waiters_, {})) waiter.resume();
+        for (auto& waiter : std::exchange(waiters_, {})) go_on(std::move(waiter));
     }
 
     class Wait {
@@ -69,6 +70,17 @@ public:
     [[nodiscard]] Wait wait() noexcept { return Wait(*this); }
 
 private:
+    static void go_on(Suspended waiter) noexcept {
+        auto const executor = waiter.executor();
+        std::shared_ptr<Suspended> task;
+        try {
+            task = std::make_shared<Suspended>(std::move(waiter));
+            asio::post(executor, [task] { task->resume(); });
+        } catch (...) {
+            (task ? *task : waiter).resume();  // no memory to do it later
+        }
+    }
+
     bool open_ = false;
     std::vector<Suspended> waiters_;
 };

@@ -93,6 +93,7 @@ TEST(Gate, LetsAllInWhoWaitAndWhoComeLater) {
     for (int i = 0; i < 5; ++i) group.spawn(body(gate, passed));
     EXPECT_EQ(passed, 0);
     gate.open();
+    bench.settle();
     EXPECT_EQ(passed, 5);
     group.spawn(body(gate, passed));
     EXPECT_EQ(passed, 6);
