@@ -2,7 +2,9 @@
 
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -40,6 +42,14 @@ public:
 private:
     sigset_t before_{};
 };
+
+/// Lines can wait for a request, a request should not wait for lines: a batch task interrupts nobody when it wakes
+/// (sched(7)). Where it is not allowed it is as well without.
+void step_back() noexcept {
+    sched_param const none{};
+    (void)::pthread_setschedparam(::pthread_self(), SCHED_BATCH, &none);
+    (void)::setpriority(PRIO_PROCESS, static_cast<id_t>(::gettid()), 5);
+}
 
 }  // namespace
 
@@ -84,6 +94,7 @@ void LineQueue::add(std::string_view line, bool urgent) {
 }
 
 void LineQueue::run() {
+    step_back();
     std::string taken;
     taken.reserve(2 * batch_bytes);
     std::unique_lock lock(mutex_);
