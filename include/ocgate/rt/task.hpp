@@ -125,17 +125,32 @@ public:
     std::exception_ptr thrown;
 };
 
+/// What a call comes to.
+template <class T>
+class Returned {
+public:
+    template <class Value>
+    void return_value(Value&& value) {
+        value_.emplace(std::forward<Value>(value));
+    }
+    T take() { return std::move(*value_); }
+
+private:
+    std::optional<T> value_;
+};
+template <>
+class Returned<void> {
+public:
+    void return_void() const noexcept {}
+    void take() const noexcept {}
+};
+
 /// A call that has not begun, or is under way. Begins when it is awaited; owns its frame.
 template <class T = void>
 class [[nodiscard]] Task {
 public:
-    struct promise_type : Call {
+    struct promise_type : Call, Returned<T> {
         Task get_return_object() noexcept { return Task(Handle::from_promise(*this)); }
-        template <class Value>
-        void return_value(Value&& value) {
-            result.emplace(std::forward<Value>(value));
-        }
-        std::optional<T> result;
     };
     using Handle = std::coroutine_handle<promise_type>;
 
@@ -162,47 +177,7 @@ public:
         T await_resume() const {
             auto& call = frame.promise();
             if (call.thrown) std::rethrow_exception(std::move(call.thrown));
-            return std::move(*call.result);
-        }
-    };
-    Awaiter operator co_await() const noexcept { return {frame_}; }
-
-private:
-    Handle frame_;
-};
-
-template <>
-class [[nodiscard]] Task<void> {
-public:
-    struct promise_type : Call {
-        Task get_return_object() noexcept { return Task(Handle::from_promise(*this)); }
-        void return_void() const noexcept {}
-    };
-    using Handle = std::coroutine_handle<promise_type>;
-
-    explicit Task(Handle frame) noexcept : frame_(frame) {}
-    Task(Task&& other) noexcept : frame_(std::exchange(other.frame_, nullptr)) {}
-    Task& operator=(Task&& other) noexcept {
-        std::swap(frame_, other.frame_);
-        return *this;
-    }
-    ~Task() {
-        if (frame_) frame_.destroy();
-    }
-
-    struct Awaiter {
-        Handle frame;
-        bool await_ready() const noexcept { return false; }
-        template <class Promise>
-        void await_suspend(std::coroutine_handle<Promise> caller) const noexcept {
-            auto& call = frame.promise();
-            call.running = caller.promise().running;
-            call.caller = caller;
-            call.running->top = frame;
-        }
-        void await_resume() const {
-            auto& call = frame.promise();
-            if (call.thrown) std::rethrow_exception(std::move(call.thrown));
+            return call.take();
         }
     };
     Awaiter operator co_await() const noexcept { return {frame_}; }
