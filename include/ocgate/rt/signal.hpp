@@ -44,7 +44,7 @@ private:
     bool notified_ = false;
 };
 
-/// Many wait until it opens; afterwards nobody waits.
+/// Many wait until it opens; afterwards nobody waits. Bounded by the tasks there are: each waits once.
 class Gate {
 public:
     /// Those who waited go on when the event loop comes to them: whoever opens may be on the way out, and the loop too.
