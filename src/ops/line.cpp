@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdint>
 #include <cstring>
 
 #include "ocgate/base/utf8.hpp"
@@ -26,6 +27,25 @@ constexpr auto plain_bytes = [] {
 }();
 
 bool is_plain(char c) noexcept { return plain_bytes[static_cast<unsigned char>(c)]; }
+
+/// How many plain bytes `text` begins with. Nearly all of nearly every line is plain, so eight are asked at a time.
+std::size_t plain_run(std::string_view text) noexcept {
+    constexpr std::uint64_t ones = 0x0101010101010101;
+    constexpr std::uint64_t tops = ones * 0x80;
+    // The top bit of a byte that is smaller than `n`, if none has its own top bit set and n <= 0x80.
+    auto const below = [](std::uint64_t bytes, std::uint64_t n) { return (bytes - ones * n) & ~bytes; };
+    std::size_t run = 0;
+    for (; run + 8 <= text.size(); run += 8) {
+        std::uint64_t bytes = 0;
+        std::memcpy(&bytes, text.data() + run, 8);
+        auto const quote = below(bytes ^ (ones * '"'), 1);
+        auto const backslash = below(bytes ^ (ones * '\\'), 1);
+        auto const control = below(bytes, 0x20) | (bytes + ones);  // 0x7f carries into its top bit
+        if (((bytes | control | quote | backslash) & tops) != 0) break;
+    }
+    while (run < text.size() && is_plain(text[run])) ++run;
+    return run;
+}
 
 std::string_view colour_of(LogLevel level) noexcept {
     switch (level) {
@@ -88,11 +108,6 @@ std::size_t Line::room() const noexcept {
     return size_ < end ? end - size_ : 0;
 }
 
-void Line::put(std::string_view text) noexcept {
-    std::memcpy(buffer_.data() + size_, text.data(), text.size());
-    size_ += text.size();
-}
-
 // 2026-11-24T09:12:33.123Z (RFC 3339, UTC).
 void Line::put_time(std::chrono::system_clock::time_point now) noexcept {
     using namespace std::chrono;
@@ -129,8 +144,7 @@ void Line::put_escaped(std::string_view text, bool quoted, std::size_t limit) no
     }
     auto const end = size_ + limit - ellipsis.size();
     while (!text.empty()) {
-        std::size_t run = 0;
-        while (run < text.size() && is_plain(text[run])) ++run;
+        auto const run = plain_run(text);
         if (run > 0) {
             auto const fits = std::min(run, end - size_);
             put(text.substr(0, fits));
