@@ -1,6 +1,8 @@
 // Where a body ends and how it is framed anew. No I/O.
 #pragma once
 
+#include <cassert>
+
 #include "ocgate/rt/peer.hpp"
 #include "ocgate/wire/chunked.hpp"
 
@@ -45,6 +47,19 @@ public:
         if (max_content_ > 0 && content_bytes_ > max_content_) return Reason::body_too_large;
         return piece;
     }
+
+    /// How many bytes are sure to follow that are content and nothing else: they may be passed on unseen.
+    [[nodiscard]] std::uint64_t unframed() const noexcept {
+        return framing_.kind == wire::Framing::Kind::length ? left_ : 0;
+    }
+    /// So many of them were.
+    void passed(std::uint64_t bytes) noexcept {
+        assert(bytes <= left_);
+        left_ -= bytes;
+        content_bytes_ += bytes;
+    }
+    /// Nothing is left of a body with a length.
+    [[nodiscard]] bool over() const noexcept { return framing_.kind == wire::Framing::Kind::length && left_ == 0; }
 
     /// The peer has ended its side: whether that ends this body as it should.
     [[nodiscard]] bool ends_with_connection() const noexcept {

@@ -140,7 +140,7 @@ rt::Task<Next> Connection::refuse_head(Desk& desk, Failure failure, std::string_
     answer.head_only = method == "HEAD";
     auto const written = write_answer(desk.out, answer);
     rt::Gather bytes{std::string_view(desk.out.data(), written.bytes)};
-    if (co_await client->write(bytes, snapshot.limits.linger)) {
+    if (co_await client->write(bytes, rt::Duration::max(), shard.now() + snapshot.limits.linger)) {
         recorder.failed(failure, address);
         co_return Next::close;
     }

@@ -1,10 +1,37 @@
-// An answer that has an end: one window between the upstream and the client, nothing read while a write is pending.
+// An answer that has an end. Nothing is read while a write is pending; what is in between is one window, or, of much
+// content with a length, nothing.
 #include <boost/asio/error.hpp>
 
+#include "bulk_seat.hpp"
 #include "exchange.hpp"
 
 namespace ocgate::proxy {
 namespace error = boost::asio::error;
+
+namespace {
+constexpr std::chrono::seconds seat_patience{1};
+}  // namespace
+
+// Content that needs no looking at goes from socket to socket for as long as both keep up. The error is the taker's.
+rt::Task<error_code> Exchange::pass_content(rt::Peer& from, rt::Peer& to, BodyReader& body, BulkSeat& seat) {
+    for (;;) {
+        if (body.unframed() <= from.windows().bulk_bytes()) seat.leave();
+        error_code why;
+        auto const moved = from.pass(to, body.unframed(), why);
+        body.passed(moved.size());
+        if (why || body.over()) co_return why;
+        if (!to.writable()) {
+            auto const began = shard_.now();
+            why = co_await to.room(snapshot_->limits.idle_body);
+            if (why) co_return why;
+            if (shard_.now() - began > seat_patience) seat.leave();
+        } else if (moved.empty()) {
+            co_return why;
+        } else {
+            co_await rt::pause();
+        }
+    }
+}
 
 rt::Task<Next> Exchange::relay_response() {
     auto const& head = desk_->response;
@@ -29,6 +56,7 @@ rt::Task<Next> Exchange::relay_response() {
     rt::Gather bytes{std::string_view(desk_->out.data(), *size)};
     answered_ = true;
     Outcome<void> relayed{};
+    BulkSeat seat(head.body.kind == wire::Framing::Kind::length && head.body.length > bulk_bytes, shard_, *client_);
     for (;;) {
         auto const piece = body.take(upstream.buffered());
         if (!piece) {
@@ -44,8 +72,16 @@ rt::Task<Next> Exchange::relay_response() {
         if (!relayed) break;
         upstream.consume(piece->consumed);
         if (piece->complete) break;
+        if (!watched_) {
+            why = co_await pass_content(upstream, *client_, body, seat);
+            if (why) {
+                relayed = failure_of(*client_, Side::client, Step::response_body, why);
+                break;
+            }
+            if (body.over()) break;
+        }
         upstream.read_by(shard_.now() + idle);
-        auto const filled = co_await upstream.fill();
+        auto const filled = co_await upstream.fill_unless_passed(watched_ ? 0 : body.unframed());
         if (filled == error::eof && body.ends_with_connection()) {
             if (watched_) collect({}, true);
             writer.frame(bytes, {}, true);

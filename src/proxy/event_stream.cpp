@@ -27,7 +27,7 @@ rt::Task<Next> Exchange::open_event_stream() {
     events_coded_ = is_coded(head.fields);
     events_fillable_ = !events_coded_ && head.body.kind != wire::Framing::Kind::length;
     if (client_1_0_ || shard_.draining || !upload_complete_ || upgrade_) keep_client_ = false;
-    events_body_.emplace(head.body);
+    events_body_ = BodyReader(head.body);
 
     auto const size = write_head(!keep_client_);
     if (!size) {
@@ -54,7 +54,7 @@ rt::Task<Next> Exchange::open_event_stream() {
 }
 
 rt::Task<Next> Exchange::close_event_stream() {
-    record_.response_bytes = events_body_->content_bytes();
+    record_.response_bytes = events_body_.content_bytes();
     co_await stop_upload();
     if (!flowed_) flowed_ = upload_failure_.value_or(flowed_.error());
     stream_over(StreamKind::event_stream, flowed_);
@@ -67,78 +67,108 @@ rt::Task<Next> Exchange::close_event_stream() {
     co_return reason == Reason::stalled || client_1_0_ ? Next::reset : Next::close;
 }
 
+/// What leaves next. Plain functions around one coroutine: it waits for days, and is as large as all it ever names.
+struct Exchange::Events {
+    enum class Say : std::uint8_t { content, comment, end };
+
+    explicit Events(bool chunked) noexcept : writer(chunked) {}
+
+    wire::EventBoundary boundary;
+    BodyWriter writer;
+    rt::Gather bytes;
+    std::size_t consumed = 0;
+    Say say = Say::content;
+    bool complete = false;
+    bool drained = false;
+};
+
 rt::Task<> Exchange::relay_events() {
     auto& upstream = *connection_.upstream;
-    auto const& limits = snapshot_->limits;
-    wire::EventBoundary events;
-    BodyWriter writer(events_chunked_);
-    enum class Say : std::uint8_t { content, comment, end } say = Say::content;
+    Events events(events_chunked_);
+    error_code why;
     for (;;) {
-        rt::Gather bytes;
-        std::size_t consumed = 0;
-        bool complete = false;
-        bool drained = false;
-        if (say == Say::comment) {
-            writer.frame(bytes, heartbeat, false);
-        } else if (say == Say::end) {
-            complete = true;
-            writer.frame(bytes, {}, true);
-        } else {
-            auto const piece = events_body_->take(upstream.buffered());
-            if (!piece) {
-                flowed_ = Failure{Side::upstream, Step::event_stream, piece.error()};
-                co_return;
-            }
-            auto content = piece->content;
-            consumed = piece->consumed;
-            complete = piece->complete;
-            if (shard_.draining && !complete && events_coded_) {
-                drained = true;  // its events cannot be told apart: what is there leaves, and that is all
-            } else if (shard_.draining && !complete) {
-                auto const cut = events.at_boundary() ? 0 : events.first_boundary(content);
-                if (cut != wire::no_boundary) {
-                    content = content.substr(0, cut);
-                    drained = true;
-                }
-            }
-            events.feed(content);
-            writer.frame(bytes, content, complete);
+        if (!compose(events)) co_return;
+        if (!events.bytes.empty()) why = client_->write_now(events.bytes);
+        // The whole window has `stall_timeout`: a client that only sips is as harmful as one that stops.
+        if (!why && !events.bytes.empty()) {
+            why = co_await client_->write(events.bytes, rt::Duration::max(),
+                                          shard_.now() + snapshot_->limits.stall_timeout);
         }
-        if (!bytes.empty()) {
-            auto why = client_->write_now(bytes);
-            // The whole window has `stall_timeout`: a client that only sips is as harmful as one that stops.
-            if (!why && !bytes.empty()) {
-                why = co_await client_->write(bytes, rt::Duration::max(), shard_.now() + limits.stall_timeout);
-            }
-            if (why == Reason::timed_out) why = Reason::stalled;
-            if (why) {
-                flowed_ = failure_of(*client_, Side::client, Step::event_stream, why);
-                co_return;
-            }
-        }
-        upstream.consume(consumed);
-        if (complete) co_return;
+        if (why) co_return reader_failed(why);
+        upstream.consume(events.consumed);
+        if (events.complete) co_return;
         // After a whole event, but without the last chunk: opencode's SDK takes a clean end for the end of all events
         // and a cut for a reason to reconnect, which is what a restart is.
-        if (drained) {
-            flowed_ = Failure{Side::gateway, Step::event_stream, Reason::draining};
-            co_return;
-        }
-        upstream.read_by(limits.heartbeat.count() > 0 ? shard_.now() + limits.heartbeat : rt::never);
-        auto const why = co_await upstream.fill();
-        say = Say::content;
-        if (why == Reason::timed_out && !upstream.interrupted()) {
-            if (events.at_boundary() && events_fillable_) say = Say::comment;
-        } else if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) {
-            continue;  // drain knocked
-        } else if (why == error::eof && events_body_->ends_with_connection()) {
-            say = Say::end;
-        } else if (why) {
-            flowed_ = failure_of(upstream, Side::upstream, Step::event_stream, why);
-            co_return;
-        }
+        if (events.drained) co_return reader_drained();
+        await_heartbeat();
+        why = co_await upstream.fill();
+        if (!heard(events, why)) co_return;
+        why = {};
     }
 }
+
+bool Exchange::compose(Events& events) {
+    events.consumed = 0;
+    if (events.say == Events::Say::comment) {
+        events.writer.frame(events.bytes, heartbeat, false);
+        return true;
+    }
+    if (events.say == Events::Say::end) {
+        events.complete = true;
+        events.writer.frame(events.bytes, {}, true);
+        return true;
+    }
+    auto const piece = events_body_.take(connection_.upstream->buffered());
+    if (!piece) {
+        flowed_ = Failure{Side::upstream, Step::event_stream, piece.error()};
+        return false;
+    }
+    auto content = piece->content;
+    events.consumed = piece->consumed;
+    events.complete = piece->complete;
+    if (shard_.draining && !events.complete && events_coded_) {
+        events.drained = true;  // its events cannot be told apart: what is there leaves, and that is all
+    } else if (shard_.draining && !events.complete) {
+        auto const cut = events.boundary.at_boundary() ? 0 : events.boundary.first_boundary(content);
+        if (cut != wire::no_boundary) {
+            content = content.substr(0, cut);
+            events.drained = true;
+        }
+    }
+    events.boundary.feed(content);
+    events.writer.frame(events.bytes, content, events.complete);
+    return true;
+}
+
+/// What waiting for the upstream came to. False: the end.
+bool Exchange::heard(Events& events, error_code why) {
+    auto& upstream = *connection_.upstream;
+    events.say = Events::Say::content;
+    if (!why) return true;
+    if (why == Reason::timed_out && !upstream.interrupted()) {
+        if (events.boundary.at_boundary() && events_fillable_) events.say = Events::Say::comment;
+        return true;
+    }
+    if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) return true;  // drain knocked
+    if (why == error::eof && events_body_.ends_with_connection()) {
+        events.say = Events::Say::end;
+        return true;
+    }
+    flowed_ = failure_of(upstream, Side::upstream, Step::event_stream, why);
+    return false;
+}
+
+void Exchange::await_heartbeat() {
+    auto const every = snapshot_->limits.heartbeat;
+    connection_.upstream->read_by(every.count() > 0 ? shard_.now() + every : rt::never);
+}
+
+void Exchange::reader_failed(error_code why) {
+    if (why == Reason::timed_out) why = Reason::stalled;
+    flowed_ = failure_of(*client_, Side::client, Step::event_stream, why);
+}
+
+void Exchange::reader_drained() { flowed_ = Failure{Side::gateway, Step::event_stream, Reason::draining}; }
 
 void Exchange::stream_over(StreamKind kind, Outcome<void> const& outcome) {
     stream_open_ = false;

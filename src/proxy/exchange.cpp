@@ -48,15 +48,22 @@ Exchange::~Exchange() {
     drop_upstream();
     client_->stop_listening();
     record_.request_id = request_id_;
-    record_.user = decision_.user;
-    record_.client_address = decision_.client_address.empty() ? std::string_view(connection_.address)
-                                                              : std::string_view(decision_.client_address);
+    record_.user = user_;
+    record_.client_address = client_address_.empty() ? std::string_view(connection_.address) : client_address_;
     record_.duration = shard_.now() - started_;
     record_.upstream_reused = reused_;
-    if (request_body_) record_.request_bytes += request_body_->content_bytes();
+    record_.request_bytes += request_body_.content_bytes();
     shard_.parts.recorder.finished(record_);
     // Only now: the record's views may point into these bytes.
     if (!head_consumed_) client_->consume(desk_->request.bytes);
+}
+
+/// What is needed of it later, and for the record.
+void Exchange::take(Decision& decision) {
+    if (!decision.user.empty()) user_ = std::move(decision.user);
+    if (!decision.client_address.empty()) client_address_ = std::move(decision.client_address);
+    vouched_ = decision.vouched;
+    peer_trusted_ = decision.peer_trusted;
 }
 
 rt::Task<Next> Exchange::run() {
@@ -66,25 +73,28 @@ rt::Task<Next> Exchange::run() {
         request_id_ = *id;
     }
     Visit const visit{head, connection_.address, request_id_, record_.route};
-    decision_ = snapshot_->gatekeeper->consider(visit);
-    if (decision_.kind == Decision::Kind::undecided) {
+    auto decision = snapshot_->gatekeeper->consider(visit);
+    if (decision.kind == Decision::Kind::undecided) {
         client_->listen([] {});  // so that it is known afterwards whether anybody is still there
-        decision_ = co_await snapshot_->gatekeeper->verify(visit);
+        client_address_ = decision.client_address;
+        decision = co_await snapshot_->gatekeeper->verify(visit);
+        take(decision);
         if (client_->ended()) co_return co_await fail(client_gone(Step::admission));
         if (connection_.insisted) co_return co_await fail(Failure{Side::gateway, Step::admission, Reason::draining});
     }
-    if (decision_.kind != Decision::Kind::admitted) co_return co_await refuse(decision_.refusal);
+    take(decision);
+    if (decision.kind != Decision::Kind::admitted) co_return co_await refuse(decision.refusal);
 
     auto const limit = snapshot_->limits.body_bytes;
     if (limit > 0 && head.body.kind == wire::Framing::Kind::length && head.body.length > limit) {
         co_return co_await fail(Failure{Side::client, Step::request_body, Reason::body_too_large});
     }
-    request_body_.emplace(head.body, limit);
+    request_body_ = BodyReader(head.body, limit);
     upload_complete_ = head.body.empty();
     continued_ = !head.expects_continue;
     if (snapshot_->gatekeeper->watches(visit)) {
-        watched_.emplace();
-        watched_target_ = head.target;
+        watched_ = std::make_unique<Watched>();
+        watched_->target = head.target;
     }
     co_return co_await carry();
 }
@@ -182,9 +192,9 @@ rt::Task<Outcome<void>> Exchange::send_request() {
     auto const& head = desk_->request;
     wire::RequestRewrite rewrite;
     rewrite.peer = connection_.address;
-    rewrite.peer_trusted = decision_.peer_trusted;
+    rewrite.peer_trusted = peer_trusted_;
     rewrite.request_id = request_id_;
-    if (decision_.vouched) rewrite.authorization = snapshot_->authorization.reveal();
+    if (vouched_) rewrite.authorization = snapshot_->authorization.reveal();
     credential_sent_ = !rewrite.authorization.empty();
     rewrite.hidden_parameter = snapshot_->hidden_parameter;
     rewrite.default_host = snapshot_->upstream_host;
@@ -199,7 +209,7 @@ rt::Task<Outcome<void>> Exchange::send_request() {
     BodyReader::Piece first;
     if (!upload_complete_) {
         // What came along with the head leaves along with it.
-        auto const taken = request_body_->take(client_->buffered().subspan(head.bytes));
+        auto const taken = request_body_.take(client_->buffered().subspan(head.bytes));
         if (!taken) co_return Failure{Side::client, Step::request_body, taken.error()};
         first = *taken;
         writer.frame(bytes, first.content, first.complete);
@@ -412,13 +422,13 @@ void Exchange::clear_desk() {
 
 void Exchange::collect(std::string_view content, bool complete) {
     if (!watched_) return;
-    if (watched_->size() + content.size() > Gatekeeper::watched_bytes) {
+    if (watched_->content.size() + content.size() > Gatekeeper::watched_bytes) {
         watched_.reset();
         return;
     }
-    watched_->append(content);
+    watched_->content.append(content);
     if (complete) {
-        snapshot_->gatekeeper->saw_answer(watched_target_, record_.status, *watched_);
+        snapshot_->gatekeeper->saw_answer(watched_->target, record_.status, watched_->content);
         watched_.reset();
     }
 }

@@ -10,6 +10,8 @@
 
 namespace ocgate::proxy {
 
+class BulkSeat;
+
 class Exchange {
 public:
     Exchange(Connection& connection, std::shared_ptr<Snapshot const> snapshot, ShardState::DeskPtr desk);
@@ -33,6 +35,7 @@ public:
 
 private:
     // exchange.cpp: the story
+    void take(Decision& decision);
     rt::Task<Next> refuse(Refusal refusal);
     rt::Task<Next> fail(Failure failure);
     rt::Task<Outcome<void>> borrow_upstream(bool fresh);
@@ -55,11 +58,17 @@ private:
 
     // download.cpp: an answer with an end
     rt::Task<Next> relay_response();
-    rt::Task<Next> finish_response(Outcome<void> relayed);
+    rt::Task<error_code> pass_content(rt::Peer& from, rt::Peer& to, BodyReader& body, BulkSeat& seat);
 
     // event_stream.cpp: an answer without one
     rt::Task<Next> open_event_stream();
     rt::Task<> relay_events();
+    struct Events;
+    [[nodiscard]] bool compose(Events& events);
+    [[nodiscard]] bool heard(Events& events, error_code why);
+    void await_heartbeat();
+    void reader_failed(error_code why);
+    void reader_drained();
     rt::Task<Next> close_event_stream();
 
     // tunnel.cpp: a WebSocket
@@ -67,8 +76,16 @@ private:
     rt::Task<Next> close_tunnel();
     rt::Task<void> inbound();
     void end_inbound();
-    rt::Task<Outcome<void>> pump_to_upstream();
+    void inbound_over(Side side, error_code why);
+    void inbound_failed();
     rt::Task<> pump_to_client();
+    [[nodiscard]] bool outbound_over(error_code why);
+    void client_failed(error_code why);
+    bool move_frames(rt::Peer& from, rt::Peer& to, wire::FrameBoundary& frames, std::size_t limit, std::uint64_t& moved,
+                     error_code& why);
+    [[nodiscard]] std::size_t outbound_limit() const;
+    [[nodiscard]] bool at_last_frame() const;
+    [[nodiscard]] rt::Duration tunnel_patience() const;
 
     /// Copies what the record says of the request and returns the desk and the request's bytes: a stream begins.
     void clear_desk();
@@ -85,13 +102,18 @@ private:
     std::array<char, 16> own_id_;
     std::string_view request_id_;
     rt::Instant const started_;
-    Decision decision_;
+    std::string user_;
+    std::string client_address_;  ///< behind trusted proxies; empty: the connection's
     ExchangeRecord record_;
-    std::string kept_;                    ///< what the record's views point to, once the desk is gone
-    std::optional<std::string> watched_;  ///< the answer's content so far, for Gatekeeper::saw_answer
-    std::string watched_target_;
+    std::string kept_;  ///< what the record's views point to, once the desk is gone
+    /// For Gatekeeper::saw_answer.
+    struct Watched {
+        std::string target;
+        std::string content;  ///< the answer's, so far
+    };
+    std::unique_ptr<Watched> watched_;
     rt::TaskGroup uploads_;
-    std::optional<BodyReader> request_body_;
+    BodyReader request_body_{{}};
     std::optional<Failure> upload_failure_;
     bool upload_complete_ = true;
     bool continued_ = true;  ///< the client has no reason to wait before it sends its content
@@ -99,8 +121,10 @@ private:
     bool answered_ = false;  ///< bytes of an answer that is final, or not whole, may have reached the client
     bool keep_client_ = true;
     bool client_1_0_ = false;
-    bool upgrade_ = false;    ///< the client asked for another protocol
-    bool websocket_ = false;  ///< and did it well
+    bool vouched_ = false;       ///< the upstream's own credential is sent along
+    bool peer_trusted_ = false;  ///< its X-Forwarded-* are believed
+    bool upgrade_ = false;       ///< the client asked for another protocol
+    bool websocket_ = false;     ///< and did it well
     bool head_consumed_ = false;
     bool credential_sent_ = false;  ///< the upstream's own, with this request
     bool stream_open_ = false;      ///< told to the recorder, its end is not
@@ -108,7 +132,7 @@ private:
     rt::Instant first_byte_by_ = rt::never;
     rt::Instant head_by_ = rt::never;  ///< the end of an answer's head that has begun
     Outcome<void> flowed_{};           ///< what became of the stream
-    std::optional<BodyReader> events_body_;
+    BodyReader events_body_{{}};
     wire::FrameBoundary frames_;  ///< of the tunnel, toward the client
     bool events_chunked_ = false;
     bool events_coded_ = false;

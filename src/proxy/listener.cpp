@@ -161,10 +161,11 @@ boost::system::result<int, error_code> open_listener(rt::Address const& address,
     asio::ip::tcp::endpoint const endpoint(ip, address.port);
     int const fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return last_error();
-    // Accepted sockets inherit what `prepare_tcp` sets. A phone that vanished with data on its way to it is found by
+    // Accepted sockets inherit what is set here. A phone that vanished with data on its way to it is found by
     // `stall_timeout` (event streams), by `idle_body` (answers) or by TCP's own limit of retransmissions (tunnels).
     bool const set = turn_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd);
+                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd) &&
+                     rt::bound_unsent(fd, rt::usual_unsent);
     auto const* name = static_cast<sockaddr const*>(endpoint.data());
     if (!set || ::bind(fd, name, static_cast<socklen_t>(endpoint.size())) != 0 || ::listen(fd, backlog) != 0) {
         why = last_error();

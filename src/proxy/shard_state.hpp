@@ -59,6 +59,7 @@ struct ShardState {
     std::vector<std::unique_ptr<Desk>> desks;  ///< unused ones; at most `kept_desks`
     Connections connections;
     std::function<void()> drained;
+    unsigned bulk_seats = 8;  ///< large answers that may fill the kernel's buffers, at this moment
     bool draining = false;
     std::uint64_t last_id;
     std::chrono::sys_seconds dated = std::chrono::sys_seconds::min();

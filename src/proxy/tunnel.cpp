@@ -1,6 +1,7 @@
-// A WebSocket after its handshake: bytes both ways, a window each, true backpressure. Frames are looked at only to know
-// where one ends, so that a drain can say goodbye between two. Neither end is ever half-closed: opencode takes that for
-// leaving, and browsers do not do it.
+// A WebSocket after its handshake: bytes both ways, at most a window each, true backpressure. Frames are looked at only
+// to know where one ends, so that a drain can say goodbye between two. Neither end is ever half-closed: opencode takes
+// that for leaving, and browsers do not do it.
+#include <algorithm>
 #include <boost/asio/error.hpp>
 
 #include "exchange.hpp"
@@ -11,6 +12,7 @@ namespace error = boost::asio::error;
 namespace {
 constexpr std::uint16_t going_away = 1001;  // RFC 6455 §7.4.1
 constexpr std::chrono::milliseconds goodbye_wait{1'000};
+constexpr std::size_t no_limit = ~std::size_t{0};
 }  // namespace
 
 rt::Task<Next> Exchange::open_tunnel() {
@@ -41,6 +43,7 @@ rt::Task<Next> Exchange::open_tunnel() {
     clear_desk();  // bytes sent early stay, and go first
     client_->stop_listening();
     connection_.phase = Connection::Phase::stream;
+    tunnel_active_ = shard_.now();
     uploads_.spawn(inbound());
     co_return Next::stream;
 }
@@ -51,7 +54,7 @@ rt::Task<Next> Exchange::close_tunnel() {
         if (orderly && shard_.draining && frames_.at_boundary() && !frames_.closed()) {
             auto const goodbye = wire::close_frame(going_away, "gateway restarting");
             rt::Gather last{goodbye};
-            (void)co_await client_->write(last, goodbye_wait);
+            (void)co_await client_->write(last, rt::Duration::max(), shard_.now() + goodbye_wait);
             // The client answers with its own Close, which the other pump still passes on, or is out of time.
             rt::Deadline enough(
                 shard_.deadlines, [](void* self) { static_cast<Exchange*>(self)->end_inbound(); }, this);
@@ -80,93 +83,136 @@ void Exchange::end_inbound() {
     upstream->interrupt(error::operation_aborted);
 }
 
+// What waits in the rest of this file is kept small: a terminal rests for days, and a coroutine is as large as all it
+// ever names. So what needs no waiting is done by plain functions.
+
+/// Moves what is there as far as it goes now: at most `limit` bytes of what was read, or, with no limit, from socket to
+/// socket. True: that was much, and others should have a turn.
+bool Exchange::move_frames(rt::Peer& from, rt::Peer& to, wire::FrameBoundary& frames, std::size_t limit,
+                           std::uint64_t& moved, error_code& why) {
+    why = {};
+    auto const content = from.text().substr(0, limit);
+    std::string_view sent;
+    bool const passing = content.empty() && limit == no_limit;
+    if (passing) {
+        sent = from.pass(to, no_limit, why);
+    } else if (!content.empty()) {
+        rt::Gather bytes{content};
+        why = to.write_now(bytes);
+        sent = content.substr(0, content.size() - bytes.bytes());
+    }
+    if (sent.empty()) return false;
+    frames.feed(sent);
+    moved += sent.size();
+    tunnel_active_ = shard_.now();
+    if (!passing) from.consume(sent.size());
+    return passing;
+}
+
 rt::Task<void> Exchange::inbound() {
-    auto const outcome = co_await pump_to_upstream();
-    if (tunnel_over_) co_return;
-    if (!outcome && outcome.error().side == Side::upstream) {
+    auto& upstream = *connection_.upstream;
+    wire::FrameBoundary frames;
+    error_code why;
+    try {
+        for (;;) {
+            bool const much = move_frames(*client_, upstream, frames, no_limit, record_.request_bytes, why);
+            if (!why && !upstream.writable()) {
+                why = co_await upstream.room(rt::Duration::max());
+                if (!why) continue;
+            }
+            if (why) co_return inbound_over(Side::upstream, why);
+            if (tunnel_over_ && frames.closed() && frames.at_boundary()) co_return;
+            if (much) {
+                co_await rt::pause();
+                continue;
+            }
+            why = co_await client_->fill_unless_passed(no_limit);
+            if (why) co_return inbound_over(Side::client, why);
+        }
+    } catch (...) {
+        inbound_failed();  // half a terminal is none
+        throw;
+    }
+}
+
+void Exchange::inbound_failed() {
+    auto const client = client_;
+    auto const upstream = connection_.upstream;
+    client->interrupt(Reason::internal);
+    if (upstream) upstream->interrupt(Reason::internal);
+}
+
+void Exchange::inbound_over(Side side, error_code why) {
+    if (tunnel_over_) return;
+    auto const client = client_;
+    auto const upstream = connection_.upstream;
+    auto const failure = failure_of(side == Side::client ? *client : *upstream, side, Step::tunnel, why);
+    if (failure.side == Side::upstream) {
         // It takes nothing any more, but what it has said is still to arrive: a Close frame above all, which tells a
         // browser whether to come back. Its end ends the tunnel, and so does the client's.
         watch_client();
-        co_return;
+        return;
     }
-    if (!outcome && !upload_failure_) upload_failure_ = outcome.error();
+    // A client that ends is no failure: that is how a terminal is left.
+    bool const left = side == Side::client && why == error::eof;
+    if (!left && !upload_failure_) upload_failure_ = failure;
     // One direction over, all over: also a write to a client that has left but for its socket.
-    auto const upstream = connection_.upstream;
-    client_->interrupt(error::operation_aborted);
+    client->interrupt(error::operation_aborted);
     upstream->interrupt(error::operation_aborted);
-}
-
-// Ends without a failure when the client ends: that is how a terminal is left.
-rt::Task<Outcome<void>> Exchange::pump_to_upstream() {
-    auto& upstream = *connection_.upstream;
-    wire::FrameBoundary frames;
-    for (;;) {
-        if (auto const content = client_->text(); !content.empty()) {
-            frames.feed(content);
-            rt::Gather bytes{content};
-            auto why = upstream.write_now(bytes);
-            if (!why && !bytes.empty()) why = co_await upstream.write(bytes, rt::Duration::max());
-            if (why) co_return failure_of(upstream, Side::upstream, Step::tunnel, why);
-            record_.request_bytes += content.size();
-            client_->consume(content.size());
-        }
-        if (tunnel_over_ && frames.closed() && frames.at_boundary()) co_return Outcome<void>{};
-        tunnel_active_ = shard_.now();
-        auto const why = co_await client_->fill();
-        if (why == error::eof) co_return Outcome<void>{};
-        if (tunnel_over_ && why && !client_->interrupted()) co_return Outcome<void>{};
-        if (why) co_return failure_of(*client_, Side::client, Step::tunnel, why);
-    }
 }
 
 // Ends without a failure when the upstream ends, and at a frame's end when the gateway drains.
 rt::Task<> Exchange::pump_to_client() {
     auto& upstream = *connection_.upstream;
-    auto const idle = snapshot_->limits.tunnel_idle;
+    error_code why;
     for (;;) {
-        auto content = upstream.text();
-        bool last = false;
-        if (shard_.draining && !frames_.closed()) {
-            auto const cut = frames_.at_boundary() ? 0 : frames_.first_boundary(content);
-            if (cut != wire::no_boundary) {
-                content = content.substr(0, cut);
-                last = true;
-            }
+        auto const limit = outbound_limit();
+        bool const much = move_frames(upstream, *client_, frames_, limit, record_.response_bytes, why);
+        if (!why && !client_->writable()) {
+            why = co_await client_->room(tunnel_patience());
+            if (!why) continue;
         }
-        if (!content.empty()) {
-            frames_.feed(content);
-            rt::Gather bytes{content};
-            auto why = client_->write_now(bytes);
-            if (!why && !bytes.empty()) {
-                why = co_await client_->write(bytes, idle.count() > 0 ? rt::Duration(idle) : rt::Duration::max());
-            }
-            if (why == Reason::timed_out) {
-                flowed_ = Failure{Side::client, Step::tunnel, why};
-                co_return;
-            }
-            if (why) {
-                flowed_ = failure_of(*client_, Side::client, Step::tunnel, why);
-                co_return;
-            }
-            record_.response_bytes += content.size();
-            tunnel_active_ = shard_.now();
-            upstream.consume(content.size());
+        if (why) co_return client_failed(why);
+        if (at_last_frame()) co_return;
+        if (much) {
+            co_await rt::pause();
+            continue;
         }
-        if (last) co_return;
-        if (idle.count() > 0) upstream.read_by(tunnel_active_ + idle);
-        auto const why = co_await upstream.fill();
-        if (why == error::eof) co_return;
-        if (why == Reason::timed_out && !upstream.interrupted()) {
-            if (shard_.now() < tunnel_active_ + idle) continue;  // the client typed meanwhile
-            flowed_ = Failure{Side::gateway, Step::tunnel, Reason::timed_out};
-            co_return;
-        }
-        if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) continue;  // drain knocked
-        if (why) {
-            flowed_ = failure_of(upstream, Side::upstream, Step::tunnel, why);
-            co_return;
-        }
+        if (snapshot_->limits.tunnel_idle.count() > 0) upstream.read_by(tunnel_active_ + tunnel_patience());
+        why = co_await upstream.fill_unless_passed(limit);
+        if (why && outbound_over(why)) co_return;
     }
+}
+
+/// How much of what was read may leave: nothing behind the end of a frame while the gateway drains.
+std::size_t Exchange::outbound_limit() const {
+    if (!shard_.draining || frames_.closed()) return no_limit;
+    auto const waiting = connection_.upstream->text();
+    if (frames_.at_boundary()) return 0;
+    return std::min(frames_.first_boundary(waiting), waiting.size());
+}
+
+bool Exchange::at_last_frame() const { return shard_.draining && !frames_.closed() && frames_.at_boundary(); }
+
+rt::Duration Exchange::tunnel_patience() const {
+    auto const idle = snapshot_->limits.tunnel_idle;
+    return idle.count() > 0 ? rt::Duration(idle) : rt::Duration::max();
+}
+
+void Exchange::client_failed(error_code why) { flowed_ = failure_of(*client_, Side::client, Step::tunnel, why); }
+
+/// What waiting for the upstream came to. False: nothing that ends the tunnel.
+bool Exchange::outbound_over(error_code why) {
+    auto& upstream = *connection_.upstream;
+    if (why == error::eof) return true;
+    if (why == Reason::timed_out && !upstream.interrupted()) {
+        if (shard_.now() < tunnel_active_ + tunnel_patience()) return false;  // the client typed meanwhile
+        flowed_ = Failure{Side::gateway, Step::tunnel, Reason::timed_out};
+        return true;
+    }
+    if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) return false;  // drain knocked
+    flowed_ = failure_of(upstream, Side::upstream, Step::tunnel, why);
+    return true;
 }
 
 }  // namespace ocgate::proxy

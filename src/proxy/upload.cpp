@@ -2,13 +2,27 @@
 // and interrupts the upstream, so that the one who waits for the answer hears of it.
 #include <boost/asio/error.hpp>
 
+#include "bulk_seat.hpp"
 #include "exchange.hpp"
 
 namespace ocgate::proxy {
 namespace error = boost::asio::error;
 
 rt::Task<void> Exchange::upload() {
-    auto const done = co_await upload_content();
+    std::exception_ptr escaped;
+    Outcome<void> done{};
+    try {
+        done = co_await upload_content();
+    } catch (...) {
+        escaped = std::current_exception();
+    }
+    if (escaped) {
+        // Whoever waits for the answer would wait for good.
+        upload_failure_ = Failure{Side::gateway, Step::request_body, Reason::internal};
+        auto const upstream = connection_.upstream;
+        if (upstream) upstream->interrupt(Reason::internal);
+        std::rethrow_exception(escaped);
+    }
     auto& upstream = connection_.upstream;
     if (done) {
         upload_complete_ = true;
@@ -27,8 +41,9 @@ rt::Task<void> Exchange::upload() {
 rt::Task<Outcome<void>> Exchange::upload_content() {
     auto const idle = snapshot_->limits.idle_body;
     BodyWriter writer(desk_->request.body.kind == wire::Framing::Kind::chunked);
+    BulkSeat seat(request_body_.unframed() > bulk_bytes, shard_, *connection_.upstream);
     for (;;) {
-        auto taken = request_body_->take(client_->buffered());
+        auto taken = request_body_.take(client_->buffered());
         if (!taken) co_return Failure{Side::client, Step::request_body, taken.error()};
         if (taken->consumed > 0) {
             rt::Gather bytes;
@@ -40,8 +55,12 @@ rt::Task<Outcome<void>> Exchange::upload_content() {
             client_->consume(taken->consumed);
         }
         if (taken->complete) break;
+        if (auto const why = co_await pass_content(*client_, *connection_.upstream, request_body_, seat)) {
+            co_return failure_of(*connection_.upstream, Side::upstream, Step::request_body, why);
+        }
+        if (request_body_.over()) break;
         client_->read_by(shard_.now() + idle);
-        auto const why = co_await client_->fill();
+        auto const why = co_await client_->fill_unless_passed(request_body_.unframed());
         if (why == Reason::timed_out && !continued_ && !client_->interrupted()) {
             continued_ = true;  // nobody will tell it to go on: a client does not wait for that forever, nor do we
             continue;

@@ -132,7 +132,10 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
         if (!why) why = co_await connect(attempt, socket.get(), endpoint);
         if (attempt.ended) co_return attempt.ended;
         if (why) continue;
-        if (!address_.is_unix()) (void)prepare_tcp(socket.get());  // works without, too
+        if (!address_.is_unix()) {  // works without, too
+            (void)prepare_tcp(socket.get());
+            (void)bound_unsent(socket.get(), usual_unsent);
+        }
         try {
             co_return PeerPtr(new Peer(resources, std::move(socket)));
         } catch (boost::system::system_error const& e) {

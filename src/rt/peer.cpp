@@ -1,40 +1,19 @@
 #include "ocgate/rt/peer.hpp"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <cassert>
-#include <cerrno>
 #include <cstring>
 
 namespace ocgate::rt {
 namespace error = asio::error;
 
 namespace {
-
-error_code last_error() noexcept {
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return error::would_block;
-    return {errno, boost::system::system_category()};
-}
-
+/// What a client has to take in its time to count as one that takes something.
+constexpr std::uint32_t least_progress = 16 * 1024;
 }  // namespace
-
-bool prepare_tcp(int socket) noexcept {
-    struct Option {
-        int level, name, value;
-    };
-    constexpr Option options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},    {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 30},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 10}, {IPPROTO_TCP, TCP_KEEPCNT, 3}, {IPPROTO_TCP, TCP_NOTSENT_LOWAT, 128 * 1024},
-    };
-    for (auto const& [level, name, value] : options) {
-        if (::setsockopt(socket, level, name, &value, sizeof value) != 0) return false;
-    }
-    return true;
-}
 
 void Gather::consume(std::size_t n) noexcept {
     std::size_t kept = 0;
@@ -55,7 +34,7 @@ Peer::Peer(PeerResources const& resources, Descriptor socket)
           [](void* self) {
               auto& peer = *static_cast<Peer*>(self);
               peer.read_expired_ = true;
-              if (peer.arrived_.waiting()) peer.arrived_.notify();
+              peer.read_on();
           },
           this),
       write_deadline_(
@@ -117,17 +96,6 @@ void Peer::make_room() {
     end_ = held;
 }
 
-std::size_t Peer::try_read(std::span<char> into, error_code& why) noexcept {
-    if (wire_) return wire_->try_read(into, why);
-    ssize_t n = 0;
-    do {
-        n = ::recv(socket_.get(), into.data(), into.size(), 0);
-    } while (n < 0 && errno == EINTR);
-    if (n > 0) return static_cast<std::size_t>(n);
-    why = n == 0 ? error_code(error::eof) : last_error();
-    return 0;
-}
-
 /// One read. Where nothing is buffered it goes to the window that would be lent next, and only what is large stays
 /// there: a small message costs a copy of its bytes instead of a window.
 void Peer::take_in() {
@@ -140,6 +108,7 @@ void Peer::take_in() {
     // With less than there was room for it is all that there was, and more will be told (epoll(7)). Not the end,
     // though: it may have been told together with these bytes.
     readable_ = ended_ || n == into.size();
+    plenty_ = n == resources_.windows.window_bytes();
     if (why == error::would_block) {
         readable_ = false;
     } else if (why) {
@@ -162,35 +131,121 @@ void Peer::take_in() {
     end_ += static_cast<std::uint32_t>(n);
 }
 
-Task<error_code> Peer::fill() {
-    PeerPtr const alive(this);
+std::string_view Peer::pass(Peer& to, std::uint64_t limit, error_code& why) {
+    if (!worth_passing(limit) || !to.writable_) return {};
+    if (!readable_ || !open_ || failed_ || interrupted_) return {};
+    auto const bulk = resources_.windows.bulk();
+    if (bulk.empty()) {
+        plenty_ = false;
+        return {};
+    }
+    auto const most = static_cast<std::size_t>(std::min<std::uint64_t>(limit, bulk.size() - 1));
+    error_code unread;
+    auto const n = try_peek(bulk.first(most + 1), unread);
+    if (n == 0) {
+        if (unread == error::would_block) {
+            readable_ = false;  // an older edge; there will be another
+            return {};
+        }
+        plenty_ = false;  // `fill` finds the end as well; what else there is, is told once only
+        if (unread != error::eof) failed_ = ended_ = unread;
+        return {};
+    }
+    auto const passed = std::min(n, most);
+    Gather pieces{std::string_view(bulk.data(), passed)};
+    why = to.write_now(pieces);
+    auto const taken = passed - pieces.bytes();
+    if (taken == 0) return {};
+    if (drop(taken) != taken) {
+        failed_ = ended_ = error::connection_reset;  // what comes next in the socket is no more what comes next
+        return {};
+    }
+    received_ += taken;
+    if (taken == n) readable_ = static_cast<bool>(ended_);
+    plenty_ = n >= resources_.windows.window_bytes();
+    return {bulk.data(), taken};
+}
+
+// A read that was filled to the brim has not seen whether more follows.
+bool Peer::quiet() noexcept {
+    if (!open_ || begin_ != end_ || ended_) return false;
+    if (readable_) {
+        char next = 0;
+        error_code why;
+        if (try_peek({&next, 1}, why) == 0 && why == error::would_block) readable_ = false;
+    }
+    return !readable_;
+}
+
+// ---- waiting for bytes
+
+Peer::Step Peer::read(bool take, error_code& result) {
+    auto const done = [&result](error_code why) {
+        result = why;
+        return Step::done;
+    };
     for (;;) {
-        if (interrupted_) co_return interrupted_;
+        if (interrupted_) return done(interrupted_);
         bool const full = window_ && end_ - begin_ == capacity();
         if (readable_ && open_ && !failed_ && !full) {
             if (++streak_ >= longest_streak) {
                 streak_ = 0;
-                co_await pause();
-                continue;
+                return Step::others_first;
             }
+            if (!take) return done({});
             auto const before = received_;
             take_in();
-            if (received_ != before) co_return error_code{};
+            if (received_ != before) return done({});
             continue;
         }
-        if (failed_) co_return failed_;
+        if (failed_) return done(failed_);
         if (!open_ || woken_) {
             woken_ = false;
-            co_return error::operation_aborted;
+            return done(error::operation_aborted);
         }
         if (read_expired_) {
             read_expired_ = false;
-            co_return Reason::timed_out;
+            return done(Reason::timed_out);
         }
-        if (full) co_return error::no_buffer_space;
+        if (full) return done(error::no_buffer_space);
         streak_ = 0;
-        co_await arrived_.wait();
+        return Step::wait;
     }
+}
+
+bool Arrival::await_ready() {
+    auto const step = peer_->read(take_, result_);
+    others_first_ = step == Peer::Step::others_first;
+    return step == Peer::Step::done;
+}
+
+void Arrival::wait(Suspended task) {
+    assert(!peer_->reading_);
+    if (others_first_) peer_->read_on_later();  // may throw: the task does not wait yet
+    peer_->reading_ = this;
+    peer_->reader_ = std::move(task);
+}
+
+/// Something has changed: whoever waits goes on if that ends the wait.
+void Peer::read_on() {
+    if (!reading_) return;
+    PeerPtr const alive(this);
+    auto step = Step::done;
+    try {
+        step = read(reading_->take_, reading_->result_);
+        if (step == Step::others_first) return read_on_later();
+    } catch (...) {
+        reading_->thrown_ = std::current_exception();
+        step = Step::done;
+    }
+    if (step == Step::wait) return;
+    reading_ = nullptr;
+    auto reader = std::move(reader_);
+    reader.resume();
+}
+
+void Peer::read_on_later() {
+    asio::post(resources_.executor, [self = PeerPtr(this)] { self->read_on(); });
 }
 
 void Peer::ready(Readiness now) {
@@ -202,8 +257,8 @@ void Peer::ready(Readiness now) {
         if (room_.waiting()) room_.notify();
     }
     if (!now.readable || !open_) return;
-    if (arrived_.waiting()) {
-        arrived_.notify();
+    if (reading_) {
+        read_on();
     } else if (ended_ && gone_) {
         listen(std::move(gone_));
     }
@@ -216,27 +271,6 @@ void Peer::listen(std::function<void()> gone) {
 }
 
 // ---- writing
-
-std::size_t Peer::try_write(Gather const& from, error_code& why) noexcept {
-    if (wire_) return wire_->try_write(from, why);
-    std::array<iovec, 4> parts;
-    std::size_t count = 0;
-    for (auto const& part : from) parts[count++] = {const_cast<void*>(part.data()), part.size()};
-    ssize_t n = 0;
-    do {
-        if (count == 1) {
-            n = ::send(socket_.get(), parts[0].iov_base, parts[0].iov_len, MSG_NOSIGNAL);
-        } else {
-            msghdr message{};
-            message.msg_iov = parts.data();
-            message.msg_iovlen = count;
-            n = ::sendmsg(socket_.get(), &message, MSG_NOSIGNAL);
-        }
-    } while (n < 0 && errno == EINTR);
-    if (n >= 0) return static_cast<std::size_t>(n);
-    why = last_error();
-    return 0;
-}
 
 error_code Peer::write_now(Gather& pieces) {
     if (interrupted_) return interrupted_;
@@ -268,17 +302,36 @@ error_code Peer::expect_writable() noexcept {
     return resources_.poller.change(socket_.get(), *this, Poller::Interest::both);
 }
 
-Task<error_code> Peer::write(Gather& pieces, Duration progress, Instant total) {
+// Room is told of late, a third of what the kernel holds at a time. A client on a slow line that takes what it can must
+// not look like one that takes nothing, so when the time is up, what it has acknowledged counts. One that stops is
+// found out within twice `progress`.
+Task<error_code> Peer::room(Duration progress, Instant total) {
     PeerPtr const alive(this);
-    write_expired_ = false;
-    auto why = write_now(pieces);
-    while (!pieces.empty() && !why) {
-        auto const step = progress == Duration::max() ? never : resources_.deadlines.now() + progress;
+    bool const stepwise = progress != Duration::max();
+    auto waiting = stepwise ? in_flight() : 0;
+    for (;;) {
+        auto const step = stepwise ? resources_.deadlines.now() + progress : never;
+        write_expired_ = false;
         write_deadline_.set(std::min(step, total));
         while (!writable_ && !write_expired_ && !interrupted_ && open_) co_await room_.wait();
-        why = write_expired_ ? error_code(Reason::timed_out) : write_now(pieces);
+        if (!write_expired_ || writable_ || resources_.deadlines.now() >= total) break;
+        auto const left = in_flight();
+        if (left + least_progress > waiting) break;
+        waiting = left;
     }
     write_deadline_.set(never);
+    if (interrupted_) co_return interrupted_;
+    if (!open_) co_return error::operation_aborted;
+    co_return write_expired_ ? error_code(Reason::timed_out) : error_code();
+}
+
+Task<error_code> Peer::write(Gather& pieces, Duration progress, Instant total) {
+    PeerPtr const alive(this);
+    auto why = write_now(pieces);
+    while (!pieces.empty() && !why) {
+        why = co_await room(progress, total);
+        if (!why) why = write_now(pieces);
+    }
     co_return why;
 }
 
@@ -288,20 +341,12 @@ void Peer::interrupt(error_code why) {
     PeerPtr const alive(this);
     if (!interrupted_) interrupted_ = why;
     if (room_.waiting()) room_.notify();
-    if (arrived_.waiting()) arrived_.notify();
+    read_on();
 }
 
 void Peer::wake() {
     woken_ = true;
-    if (arrived_.waiting()) arrived_.notify();
-}
-
-void Peer::shutdown_send() noexcept {
-    if (wire_) {
-        wire_->shutdown_send();
-    } else if (socket_) {
-        ::shutdown(socket_.get(), SHUT_WR);
-    }
+    read_on();
 }
 
 void Peer::reset() noexcept {
@@ -330,10 +375,10 @@ void Peer::close() noexcept {
 
 /// Not from inside `close`: whoever closes does not expect the story that waits to go on, and end, under its hands.
 void Peer::wake_waiters() noexcept {
-    if (!arrived_.waiting() && !room_.waiting()) return;
+    if (!reading_ && !room_.waiting()) return;
     auto const wake = [self = PeerPtr(this)] {
         if (self->room_.waiting()) self->room_.notify();
-        if (self->arrived_.waiting()) self->arrived_.notify();
+        self->read_on();
     };
     try {
         asio::post(resources_.executor, wake);

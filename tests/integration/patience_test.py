@@ -17,7 +17,7 @@ from kit.wire import Connection
 TERMINAL_WAITS = 66  # seconds
 STALL = 63  # seconds
 LATE = 20  # seconds a busy machine may be late by
-GROWTH_KB = 1024  # two windows are 33 KiB; the kernel hands out pages and the sanitizer keeps books
+GROWTH_KB = 1024  # a window is 32 KiB, the shard's bulk buffer 256; the kernel hands out pages and the sanitizer keeps books
 
 
 class Patience(case.WithOpencode):

@@ -328,13 +328,18 @@ TEST(Admission, WaitsForAHash) {
 class SlowDoor final : public proxy::Gatekeeper {
 public:
     bool trusts(std::string_view) override { return false; }
-    proxy::Decision consider(proxy::Visit const&) override { return {}; }
+    proxy::Decision consider(proxy::Visit const&) override {
+        proxy::Decision decision;
+        decision.client_address = "2001:db8::1:2:3:4";
+        return decision;
+    }
     rt::Task<proxy::Decision> verify(proxy::Visit const& visit) override {
         auto const target = std::string(visit.head.target);
         co_await done.wait();
         EXPECT_EQ(visit.head.target, target) << "the visit lives until the answer";
         proxy::Decision decision;
         decision.kind = proxy::Decision::Kind::admitted;
+        decision.user = "alice";
         co_return decision;
     }
     bool watches(proxy::Visit const&) override { return false; }
@@ -356,6 +361,8 @@ TEST(Admission, ForwardsNothingForAClientThatLeftDuringTheHash) {
         ASSERT_EQ(s.notebook().exchanges.size(), 1u);
         EXPECT_EQ(s.notebook().exchanges[0].status, 0u);
         EXPECT_EQ(reason_of(s.notebook().exchanges[0].failure), Reason::gone);
+        EXPECT_EQ(s.notebook().exchanges[0].user, "alice") << "the log says who it was all the same";
+        EXPECT_EQ(s.notebook().exchanges[0].client_address, "2001:db8::1:2:3:4");
         EXPECT_TRUE(s.client().closed());
     }
 }

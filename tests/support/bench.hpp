@@ -56,6 +56,7 @@ public:
         settle();
         return result;
     }
+    Result<error_code> start(rt::Arrival arrival) { return start(await(std::move(arrival))); }
     std::shared_ptr<bool> start(rt::Task<void> task) {
         auto ended = std::make_shared<bool>(false);
         rt::spawn(io.get_executor(), std::move(task), [ended](std::exception_ptr const& error) {
@@ -68,6 +69,7 @@ public:
     static void rethrow(std::exception_ptr const& error) {
         if (error) std::rethrow_exception(error);
     }
+    static rt::Task<error_code> await(rt::Arrival arrival) { co_return co_await arrival; }
     template <class T>
     static rt::Task<> keep(rt::Task<T> task, Result<T> into) {
         auto value = co_await task;

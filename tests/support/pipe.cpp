@@ -58,17 +58,26 @@ public:
             why = error::connection_reset;
             return 0;
         }
-        auto& inbound = pipe_->inbound;
-        auto const n = std::min({into.size(), inbound.size(), pipe_->options.piece});
-        if (n > 0) {
-            std::memcpy(into.data(), inbound.data(), n);
-            inbound.erase(0, n);
-            // The rest comes a moment later, as if it had been on its way.
-            if (n < into.size() && !inbound.empty()) pipe_->tell_reader();
-            return n;
-        }
+        auto const n = look(into);
+        pipe_->inbound.erase(0, n);
+        if (n > 0) return n;
         why = pipe_->inbound_ended ? error::make_error_code(error::eof) : error::make_error_code(error::would_block);
         return 0;
+    }
+    std::size_t try_peek(std::span<char> into, error_code& why) override {
+        if (pipe_->broken || pipe_->strikes()) {
+            why = error::connection_reset;
+            return 0;
+        }
+        auto const n = look(into);
+        if (n > 0) return n;
+        why = pipe_->inbound_ended ? error::make_error_code(error::eof) : error::make_error_code(error::would_block);
+        return 0;
+    }
+    std::size_t drop(std::size_t n) noexcept override {
+        if (pipe_->strikes()) return 0;
+        pipe_->inbound.erase(0, n);
+        return n;
     }
     std::size_t try_write(rt::Gather const& from, error_code& why) override {
         if (pipe_->strikes() || pipe_->broken || pipe_->deaf || pipe_->closed) {
@@ -99,6 +108,14 @@ public:
     void reset() noexcept override { pipe_->broke_off = true; }
 
 private:
+    std::size_t look(std::span<char> into) {
+        auto const& inbound = pipe_->inbound;
+        auto const n = std::min({into.size(), inbound.size(), pipe_->options.piece});
+        std::memcpy(into.data(), inbound.data(), n);
+        // The rest comes a moment later, as if it had been on its way.
+        if (n > 0 && n < into.size() && n < inbound.size()) pipe_->tell_reader();
+        return n;
+    }
     std::shared_ptr<Pipe> pipe_;
 };
 

@@ -20,6 +20,7 @@ struct Finished {
     std::uint64_t request_bytes = 0, response_bytes = 0;
     bool reused = false, stream = false, failed = false;
     Failure failure{Side::gateway, Step::accept, {}};
+    std::string client_address;
 };
 
 /// A request that never became an exchange.

@@ -47,6 +47,9 @@ public:
     /// `would_block` when nothing can be read or written now; `eof` at the end. Fewer bytes than there is room for mean
     /// that there are no more until the next readiness, as with a socket (epoll(7)).
     virtual std::size_t try_read(std::span<char> into, error_code& error) = 0;
+    /// The same, but they stay, until `drop` takes some of them away.
+    virtual std::size_t try_peek(std::span<char> into, error_code& error) = 0;
+    virtual std::size_t drop(std::size_t n) noexcept = 0;
     virtual std::size_t try_write(Gather const& from, error_code& error) = 0;
     virtual void shutdown_send() noexcept = 0;
     virtual void close() noexcept = 0;
@@ -61,20 +64,50 @@ struct PeerResources {
     Poller& poller;
 };
 
-/// What every TCP connection of ours is given, accepted or dialed: it sends small messages at once, a host that
-/// vanished without a word is found out within a minute, and at most 128 KiB wait in the kernel for their turn. Without
-/// that last bound (TCP_NOTSENT_LOWAT, tcp(7)) up to 4 MiB would, room would be told of only after a third of them had
-/// left, and a client on a slow line that takes what it can would look like one that takes nothing. No
-/// TCP_USER_TIMEOUT: Linux applies it to the probes of a closed window too, and a client that merely does not read
-/// would be taken for dead.
+/// What every TCP connection of ours is given, accepted or dialed: it sends small messages at once, and a host that
+/// vanished without a word is found out within a minute. No TCP_USER_TIMEOUT: Linux applies it to the probes of a
+/// closed window too, and a client that merely does not read would be taken for dead.
 [[nodiscard]] bool prepare_tcp(int socket) noexcept;
+
+/// Bounds what may wait in the kernel for its turn to be sent to a client (TCP_NOTSENT_LOWAT, tcp(7)). What waits there
+/// grows stale, is memory all the same, and up to 4 MiB would (tcp_wmem): room would be told of only after a third of
+/// them had left.
+bool bound_unsent(int socket, int bytes) noexcept;
+constexpr int usual_unsent = 128 * 1024;
+constexpr int any_unsent = 1 << 30;  ///< as much as the kernel likes
 
 class Peer;
 using PeerPtr = boost::intrusive_ptr<Peer>;
 
+/// What waiting for bytes is: `co_await peer.fill()`. No coroutine, because half of what a resting stream is made of
+/// would be its frames.
+class [[nodiscard]] Arrival {
+public:
+    Arrival(Peer& peer, bool take) noexcept;
+    bool await_ready();
+    template <class Promise>
+    void await_suspend(std::coroutine_handle<Promise> call) {
+        wait(call.promise().running->suspend());
+    }
+    error_code await_resume() const {
+        if (thrown_) std::rethrow_exception(thrown_);
+        return result_;
+    }
+
+private:
+    friend class Peer;
+    void wait(Suspended task);
+
+    PeerPtr const peer_;
+    bool const take_;
+    bool others_first_ = false;
+    error_code result_;
+    std::exception_ptr thrown_;
+};
+
 /// Bytes read wait in one lent block or, when there are many, in one lent window; there is no other queue, and no
-/// buffer at all while nothing waits. Nothing is read but in `fill`; that the other end leaves is known without
-/// reading.
+/// buffer at all while nothing waits. Nothing is read but in `fill` and `pass`; that the other end leaves is known
+/// without reading.
 class Peer final : public boost::intrusive_ref_counter<Peer, boost::thread_unsafe_counter>, private Pollable {
 public:
     /// Takes the socket (non-blocking) over, also when it throws (no memory; epoll(7) refused).
@@ -91,7 +124,9 @@ public:
 
     /// Waits for bytes beyond those that are buffered. Errors: eof or the system's; Reason::timed_out at `read_by`,
     /// with nothing lost; what `interrupt` said; `no_buffer_space` when the window is full.
-    Task<error_code> fill();
+    Arrival fill() noexcept { return {*this, true}; }
+    /// The same, but where up to `limit` of them are better passed on, they are not read.
+    Arrival fill_unless_passed(std::uint64_t limit) noexcept { return {*this, !worth_passing(limit)}; }
     /// `gone` is called once, when the other end has ended its side or broken off and nobody waits in `fill`; at once
     /// if that is known. What it sent before need not have been read.
     void listen(std::function<void()> gone);
@@ -100,17 +135,32 @@ public:
     [[nodiscard]] error_code ended() const noexcept { return ended_; }
     /// Nothing is known to be waiting beyond what is buffered.
     [[nodiscard]] bool drained() const noexcept { return !readable_; }
-    /// Nothing buffered, nothing known to be waiting, not ended: an idle connection that may be used again.
-    [[nodiscard]] bool quiet() const noexcept { return open_ && begin_ == end_ && !readable_ && !ended_; }
+    /// Nothing buffered, nothing waiting, not ended: an idle connection that may be used again.
+    [[nodiscard]] bool quiet() noexcept;
 
     [[nodiscard]] bool holds_window() const noexcept { return window_ != nullptr; }
 
-    /// Writes all of it. Succeeds at once where the system takes it. `progress` bounds the wait for each further piece,
-    /// `total` the whole; Reason::timed_out when one passes. The reader is not disturbed.
+    /// Writes all of it. Succeeds at once where the system takes it. `progress` bounds the time in which less than 16
+    /// KiB arrive at the other end (asked when it is over, so a stop is found within twice that), `total` the whole;
+    /// Reason::timed_out when one passes. The reader is not disturbed.
     /// What has not left stays in `pieces`, which must live as long.
     Task<error_code> write(Gather& pieces, Duration progress, Instant total = never);
     /// What can be written without waiting; the rest stays in `pieces`.
     error_code write_now(Gather& pieces);
+    /// Waits until a write may find room. Errors and bounds as with `write`.
+    Task<error_code> room(Duration progress, Instant total = never);
+    [[nodiscard]] bool writable() const noexcept { return writable_; }
+    /// Another bound for what is written next. Nothing where there is no TCP.
+    void bound_unsent(int bytes) noexcept {
+        if (socket_) (void)rt::bound_unsent(socket_.get(), bytes);
+    }
+
+    /// Moves at most `limit` of the bytes that wait straight to `to`, in larger pieces than a window is and without
+    /// keeping any: they are looked at, written, and dropped from the socket as far as they were taken. Never waits.
+    /// Returns what `to` took, which holds until the next pass on this shard; nothing where that is not possible or not
+    /// worth while, and then `fill` and `write` do it or say why not. `why`: writing failed. It is so much that others
+    /// should have a turn after it.
+    std::string_view pass(Peer& to, std::uint64_t limit, error_code& why);
 
     void read_by(Instant when) {
         read_expired_ = false;
@@ -140,11 +190,23 @@ public:
 
 private:
     void ready(Readiness now) override;
+    friend class Arrival;
+    enum class Step : std::uint8_t { done, wait, others_first };
+    Step read(bool take, error_code& result);
+    void read_on();
+    void read_on_later();
+    [[nodiscard]] bool worth_passing(std::uint64_t limit) const noexcept {
+        return plenty_ && begin_ == end_ && limit >= resources_.windows.window_bytes();
+    }
     void take_in();
     void make_room();
     std::size_t try_read(std::span<char> into, error_code& error) noexcept;
+    std::size_t try_peek(std::span<char> into, error_code& error) noexcept;
+    std::size_t drop(std::size_t n) noexcept;
     std::size_t try_write(Gather const& from, error_code& error) noexcept;
     error_code expect_writable() noexcept;
+    /// Bytes written that the other end's system has not acknowledged yet.
+    [[nodiscard]] std::uint32_t in_flight() const noexcept;
     void release() noexcept;
     void wake_waiters() noexcept;
     [[nodiscard]] std::size_t capacity() const noexcept;
@@ -163,6 +225,7 @@ private:
     std::unique_ptr<char[]> window_;  ///< WindowPool::window_bytes; or neither
     bool open_ = true;
     bool readable_ = false;   ///< a read may find something
+    bool plenty_ = false;     ///< the last one found much
     bool writable_ = true;    ///< a write may find room
     bool told_room_ = false;  ///< epoll tells when there is room again
     bool read_expired_ = false;
@@ -172,7 +235,8 @@ private:
     error_code ended_;   ///< known of the other end; bytes from before may still be unread
     error_code failed_;  ///< what reading came to
     error_code interrupted_;
-    Signal arrived_;
+    Arrival* reading_ = nullptr;  ///< who waits in it is `reader_`
+    Suspended reader_;
     Signal room_;
     std::function<void()> gone_;
     Deadline read_deadline_;
@@ -180,5 +244,7 @@ private:
     std::uint64_t received_ = 0;
     std::uint64_t sent_ = 0;
 };
+
+inline Arrival::Arrival(Peer& peer, bool take) noexcept : peer_(&peer), take_(take) {}
 
 }  // namespace ocgate::rt

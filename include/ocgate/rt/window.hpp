@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
+#include <span>
 #include <vector>
 
 namespace ocgate::rt {
@@ -54,8 +56,21 @@ struct WindowPool {
     [[nodiscard]] std::size_t window_bytes() const noexcept { return windows.bytes(); }
     [[nodiscard]] std::size_t lent() const noexcept { return windows.lent(); }
 
+    /// What is passed on without being kept goes through here: one for all connections, made when first used. What a
+    /// byte costs is mostly the number of reads, writes and acknowledgements. One byte more than is passed at once, so
+    /// that a look shows whether more follows.
+    /// Empty where there is no memory for it: then nothing is passed.
+    [[nodiscard]] std::span<char> bulk() noexcept {
+        if (!bulk_) bulk_.reset(new (std::nothrow) char[bulk_bytes() + 1]);
+        return bulk_ ? std::span(bulk_.get(), bulk_bytes() + 1) : std::span<char>();
+    }
+    [[nodiscard]] std::size_t bulk_bytes() const noexcept { return 8 * window_bytes(); }
+
     ChunkPool windows;
     ChunkPool blocks{block_bytes, 64};
+
+private:
+    std::unique_ptr<char[]> bulk_;
 };
 
 }  // namespace ocgate::rt
