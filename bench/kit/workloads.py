@@ -47,8 +47,8 @@ def memory_workloads(quick, machine):
             found.append(Workload(f"idle-{kind}-{wanted}", f"idle {title}, {streams:,} open", words, 1, "B",
                                   memory=True))
     for kind, title in (("download", "a download"), ("events", "an event stream"), ("websocket", "a WebSocket")):
-        words = ["slow", "--kind", kind, "--connections", 40, "--milliseconds", milliseconds]
-        found.append(Workload(f"slow-{kind}", f"slow reader of {title}, 40 of them, peak", words, 1, "B",
+        words = ["slow", "--kind", kind, "--connections", 200, "--milliseconds", milliseconds]
+        found.append(Workload(f"slow-{kind}", f"slow reader of {title}, 200 of them, peak", words, 1, "B",
                               memory=True))
     return found
 
