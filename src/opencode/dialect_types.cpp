@@ -1,0 +1,151 @@
+#include "dialect_types.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "ocgate/opencode/event.hpp"
+
+namespace ocgate::opencode {
+namespace {
+
+/// Types that opencode 1.18.33 lists in its own description, or earlier versions sent, and that tell the model nothing.
+/// Sorted.
+constexpr auto known = std::to_array<std::string_view>({
+    "catalog.updated",
+    "command.executed",
+    "file.edited",
+    "file.watcher.updated",
+    "ide.installed",
+    "installation.update-available",
+    "installation.updated",
+    "integration.connection.updated",
+    "integration.updated",
+    "lsp.client.diagnostics",
+    "lsp.updated",
+    "mcp.browser.open.failed",
+    "mcp.tools.changed",
+    "message.part.delta",
+    "message.part.removed",
+    "message.removed",
+    "models-dev.refreshed",
+    "plugin.added",
+    "project.directories.updated",
+    "project.updated",
+    "pty.created",
+    "pty.deleted",
+    "pty.exited",
+    "pty.updated",
+    "reference.updated",
+    "session.compacted",
+    "session.diff",
+    "session.next.agent.switched",
+    "session.next.compaction.delta",
+    "session.next.compaction.ended",
+    "session.next.compaction.started",
+    "session.next.context.updated",
+    "session.next.model.switched",
+    "session.next.moved",
+    "session.next.prompt.admitted",
+    "session.next.prompted",
+    "session.next.reasoning.delta",
+    "session.next.reasoning.ended",
+    "session.next.reasoning.started",
+    "session.next.retried",
+    "session.next.revert.cleared",
+    "session.next.revert.committed",
+    "session.next.revert.staged",
+    "session.next.shell.ended",
+    "session.next.shell.started",
+    "session.next.step.ended",
+    "session.next.step.failed",
+    "session.next.step.started",
+    "session.next.synthetic",
+    "session.next.text.delta",
+    "session.next.text.ended",
+    "session.next.text.started",
+    "session.next.tool.called",
+    "session.next.tool.failed",
+    "session.next.tool.input.delta",
+    "session.next.tool.input.ended",
+    "session.next.tool.input.started",
+    "session.next.tool.progress",
+    "session.next.tool.success",
+    "storage.write",
+    "sync",
+    "todo.updated",
+    "tui.command.execute",
+    "tui.prompt.append",
+    "tui.session.select",
+    "tui.toast.show",
+    "vcs.branch.updated",
+    "workspace.failed",
+    "workspace.ready",
+    "workspace.status",
+    "worktree.failed",
+    "worktree.ready",
+});
+static_assert(std::is_sorted(known.begin(), known.end()));
+
+constexpr std::size_t max_type_bytes = 64;
+
+bool looks_like_type(std::string_view text) noexcept {
+    auto const fits = [](char c) {
+        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+               c == '-';
+    };
+    return !text.empty() && text.size() <= max_type_bytes && std::all_of(text.begin(), text.end(), fits);
+}
+
+/// What stands between the quote at `at` and its other one; moves `at` behind that. False when the text ends first.
+bool take_string(std::string_view text, std::size_t& at, std::string_view& inside) noexcept {
+    auto const begin = ++at;
+    while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
+    if (at >= text.size()) return false;
+    inside = text.substr(begin, at++ - begin);
+    return true;
+}
+
+}  // namespace
+
+bool tells_nothing(std::string_view type) noexcept { return std::binary_search(known.begin(), known.end(), type); }
+
+/// Walks over JSON that may break off anywhere and looks at two objects only: the outermost and its `payload`. A `type`
+/// inside a title, a command or an object further in is none.
+std::string_view type_of_long(std::string_view head) noexcept {
+    unsigned depth = 0;
+    bool in_payload = false;
+    bool key_next = false;
+    std::string_view key;
+    for (std::size_t at = 0; at < head.size();) {
+        char const c = head[at];
+        if (c == '"') {
+            std::string_view text;
+            if (!take_string(head, at, text)) return {};
+            if (depth != 1 && !(depth == 2 && in_payload)) continue;
+            if (key_next) {
+                key = text;
+            } else if (key == "type") {
+                return looks_like_type(text) ? text : std::string_view{};
+            }
+            continue;
+        }
+        ++at;
+        if (c == '{' || c == '[') {
+            if (depth == 0 && c == '[') return {};
+            if (depth == 1) in_payload = c == '{' && key == "payload";
+            ++depth;
+            key_next = c == '{';
+        } else if (c == '}' || c == ']') {
+            if (depth <= 1) return {};
+            if (--depth == 1) in_payload = false;
+            key_next = false;
+        } else if (c == ',') {
+            key_next = true;
+        } else if (c == ':') {
+            key_next = false;
+        }
+    }
+    return {};
+}
+
+}  // namespace ocgate::opencode

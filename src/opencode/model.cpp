@@ -1,0 +1,292 @@
+#include "ocgate/opencode/model.hpp"
+
+#include <algorithm>
+#include <tuple>
+
+#include "model_inside.hpp"
+
+namespace ocgate::opencode {
+namespace {
+
+/// The same words again so soon after they were told are the same failure.
+constexpr rt::Duration echo = std::chrono::seconds(5);
+
+PermissionOver::Outcome outcome_of(std::string_view reply) {
+    if (reply == "always") return PermissionOver::Outcome::always;
+    if (reply == "reject" || reply == "deny") return PermissionOver::Outcome::reject;
+    return PermissionOver::Outcome::once;
+}
+
+}  // namespace
+
+Model::Model() : Model(Limits{}) {}
+Model::Model(Limits limits) : inside_(std::make_unique<Inside>(limits)) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+Happenings Model::apply(Event const& event, rt::Instant now) {
+    auto& m = *inside_;
+    m.begin_call(now);
+    struct Take {
+        Inside& m;
+        Event const& event;
+        void operator()(Unknown const&) const {}
+        void operator()(Ignored const&) const {}
+        void operator()(Connected const&) const {}
+        void operator()(Heartbeat const&) const {}
+        void operator()(SessionSeen const& e) const { m.seen(e, event.directory); }
+        void operator()(SessionGone const& e) const { m.gone(e.id); }
+        void operator()(StatusChanged const& e) const {
+            if (auto* session = m.touch(e.session, event.directory)) m.status_told(*session, e.status, true);
+        }
+        void operator()(WentIdle const& e) const {
+            if (auto* session = m.touch(e.session, event.directory)) m.status_told(*session, {}, true);
+        }
+        void operator()(SessionFailed const& e) const { m.failed(e, event); }
+        void operator()(PermissionAsked const& e) const { m.asked(e.permission, event.directory); }
+        void operator()(PermissionAnswered const& e) const {
+            m.answered(e.id, {outcome_of(e.reply), QuestionOver::Outcome::gone});
+        }
+        void operator()(QuestionAsked const& e) const { m.asked(e.question, event.directory); }
+        void operator()(QuestionAnswered const& e) const {
+            m.answered(e.id, {PermissionOver::Outcome::gone,
+                              e.rejected ? QuestionOver::Outcome::rejected : QuestionOver::Outcome::answered});
+        }
+        void operator()(StepChanged const& e) const { m.step_changed(e.step, event.directory); }
+        void operator()(TextWritten const& e) const { m.text_written(e); }
+        void operator()(InstanceGone const& e) const {
+            if (!e.directory.empty()) m.instance_gone(&e.directory);
+        }
+        void operator()(AllGone const&) const { m.instance_gone(nullptr); }
+    };
+    std::visit(Take{m, event}, event.what);
+    return m.end_call();
+}
+
+Happenings Model::user_aborted(std::string_view session, rt::Instant now) {
+    auto& m = *inside_;
+    m.begin_call(now);
+    if (auto* found = m.find(session)) {
+        m.abort(*found);
+        m.conclude(m.root_id(session));
+    }
+    return m.end_call();
+}
+
+void Model::Inside::seen(SessionSeen const& event, std::string const& directory) {
+    auto const& info = event.info;
+    if (event.created) deleted.forget(info.id);  // imported again, say
+    auto* session = touch(info.id, directory);
+    if (!session) return;
+    auto& known_info = session->info;
+    if (session->known && info.updated_ms < known_info.updated_ms) return;  // an answer that events have overtaken
+    session->known = true;
+    known_info.title = info.title;
+    known_info.created_ms = info.created_ms;
+    known_info.updated_ms = info.updated_ms;
+    if (!info.directory.empty()) known_info.directory = info.directory;
+    if (!info.agent.empty()) known_info.agent = info.agent;
+    if (!info.parent.empty() && info.parent != known_info.parent) {
+        known_info.parent = info.parent;
+        join_trees();
+    }
+    conclude(root_id(info.id));
+}
+
+void Model::Inside::gone(std::string const& id) {
+    if (id.empty() || deleted.find(id)) return;
+    for (auto entry = pending.begin(); entry != pending.end();)
+        entry = entry->second.session == id ? end_pending(entry, {}, End::presumed) : std::next(entry);
+    if (auto* session = find(id)) {
+        end_retry(*session, false);
+        auto const root = root_id(id);
+        erase(id);
+        conclude(root);
+    }
+    deleted.add(id, true);
+    tell(SessionDeleted{id});
+}
+
+void Model::Inside::failed(SessionFailed const& event, Event const& envelope) {
+    if (event.name == aborted_error) {
+        if (auto* session = find(event.session)) {
+            abort(*session);
+            conclude(root_id(event.session));
+        }
+        return;
+    }
+    auto* session = touch(event.session, envelope.directory);  // none: a failure without a session ends no turn
+    if (!session) return;
+    if (!envelope.id.empty() && session->last_error_event == envelope.id) return;
+    session->last_error_event = envelope.id;
+    Mishap mishap{event.session, event.name, event.text, event.status_code};
+    if (!session->turn) {
+        refused(*session, std::move(mishap));
+        return;
+    }
+    auto& turn = *session->turn;
+    if (!turn.aborted && !turn.mishap) turn.mishap = std::move(mishap);
+    conclude(root_id(event.session));
+}
+
+/// A failure while nothing runs: a prompt that did not even begin, or the echo of what was told already.
+void Model::Inside::refused(Session& session, Mishap mishap) {
+    auto const root_name = root_id(session.info.id);
+    auto& root = *find(root_name);
+    if (root.tree && tree_runs(root_name)) {
+        if (!root.tree->child_mishap) root.tree->child_mishap = std::move(mishap);
+        return;
+    }
+    if (!root.known) {  // perhaps a child, or deleted before our time, which opencode may go on with: see what it is
+        if (!root.tree) {
+            root.tree = std::make_unique<Tree>();
+            root.tree->began = now;
+            root.tree->over = now;
+            trees.insert(root_name);
+        }
+        if (!root.tree->child_mishap) root.tree->child_mishap = std::move(mishap);
+        return;
+    }
+    for (auto const* told_to : {&session, &root}) {
+        if (!told_to->told_mishap) continue;
+        auto const& [before, when] = *told_to->told_mishap;
+        if (before.name == mishap.name && before.text == mishap.text && now - when < echo) return;
+    }
+    tell(TurnFailed{root.info, mishap.session, mishap.name, mishap.text, mishap.status_code});
+    session.told_mishap = std::make_unique<std::pair<Mishap, rt::Instant>>(std::move(mishap), now);
+}
+
+void Model::Inside::step_changed(StepInfo const& step, std::string const& directory) {
+    auto* const session = touch(step.session, directory);
+    if (!session) return;
+    if (step.message == session->last_step) {
+        if (session->last_step_completed) return;
+    } else {
+        auto const before = std::tie(session->last_step_created, session->last_step);
+        if (std::tie(step.created_ms, step.message) < before) return;
+        for (auto entry = pending.begin(); entry != pending.end();) {
+            auto const& p = entry->second;
+            bool const left_behind = p.session == step.session && !p.newer && is_older(p.message, step.message);
+            entry = left_behind ? end_pending(entry, {}, End::presumed) : std::next(entry);
+        }
+        session->last_step = step.message;
+        session->last_step_created = step.created_ms;
+        if (session->turn && session->runs()) {  // whatever seemed to end it did not
+            session->turn->aborted = false;
+            session->turn->mishap.reset();
+        }
+    }
+    session->last_step_completed = step.completed;
+    if (!step.finish.empty()) end_retry(*session, true);
+    bool const of_before = session->turn && session->turn->before == step.message;
+    if (session->turn && !of_before) session->turn->step = step;
+    auto const root_name = root_id(step.session);
+    auto& root = *find(root_name);
+    if (step.completed && root.tree && !of_before) {
+        root.tree->usage += step.usage;
+        ++root.tree->steps;
+    }
+    conclude(root_name);
+}
+
+void Model::Inside::text_written(TextWritten const& event) {
+    auto* const session = find(event.session);
+    if (!session || !session->turn || !session->turn->step) return;
+    if (session->turn->step->message != event.message) return;
+    auto const begin = event.text.find_first_not_of(" \t\r\n");
+    if (begin == std::string::npos) return;
+    auto const end = event.text.find_last_not_of(" \t\r\n") + 1;
+    session->turn->words = event.text.substr(begin, end - begin);
+}
+
+void Model::Inside::asked(std::variant<Permission, Question> what, std::string const& directory) {
+    Pending entry;
+    std::visit(
+        [&](auto const& request) {
+            entry.session = request.session;
+            entry.message = request.message;
+            entry.newer = request.newer;
+        },
+        what);
+    auto const id = id_of(what);
+    if (id.empty() || deleted.find(entry.session) || ended.find(id)) return;
+    if (auto const again = pending.find(id); again != pending.end()) {
+        again->second.what = std::move(what);
+        return;
+    }
+    auto* const session = touch(entry.session, directory);
+    if (session && !entry.newer) {
+        session->changed = now;
+        if (!session->runs()) begin_turn(*session, false);  // who asks runs
+    }
+    entry.what = std::move(what);
+    entry.directory = directory.empty() && session ? session->place() : directory;
+    add_pending(id, std::move(entry));
+}
+
+void Model::Inside::add_pending(std::string const& id, Pending entry) {
+    while (!pending.empty() && pending.size() >= limits.max_pending) {
+        auto const oldest = std::min_element(pending.begin(), pending.end(), [](auto const& a, auto const& b) {
+            return a.second.serial < b.second.serial;
+        });
+        end_pending(oldest, {}, End::presumed);
+    }
+    entry.since = now;
+    entry.serial = next_serial++;
+    auto root = root_info(entry.session);
+    if (auto const* permission = std::get_if<Permission>(&entry.what)) {
+        tell(PermissionPending{*permission, std::move(root), entry.directory});
+    } else {
+        tell(QuestionPending{std::get<Question>(entry.what), std::move(root), entry.directory});
+    }
+    pending.insert_or_assign(id, std::move(entry));
+}
+
+void Model::Inside::answered(std::string const& id, Outcome outcome) {
+    auto const entry = pending.find(id);
+    if (entry == pending.end()) {
+        ended.add(id, End::answered);
+    } else {
+        end_pending(entry, outcome, End::answered);
+    }
+}
+
+/// `why`: to be remembered, so that it does not come back.
+Model::Inside::PendingMap::iterator Model::Inside::end_pending(PendingMap::iterator entry, Outcome outcome,
+                                                               std::optional<End> why) {
+    auto const& [id, p] = *entry;
+    if (why) ended.add(id, *why);
+    if (std::holds_alternative<Permission>(p.what)) {
+        tell(PermissionOver{id, p.session, outcome.permission, root_info(p.session)});
+    } else {
+        tell(QuestionOver{id, p.session, outcome.question, root_info(p.session)});
+    }
+    return pending.erase(entry);
+}
+
+/// A session that is idle waits for nobody. One of the newer API tells no status, so its requests stand.
+void Model::Inside::end_pending_of(std::string const& session) {
+    for (auto entry = pending.begin(); entry != pending.end();) {
+        bool const over = entry->second.session == session && !entry->second.newer;
+        entry = over ? end_pending(entry, {}, End::presumed) : std::next(entry);
+    }
+}
+
+/// Its turns were aborted, which events before this one should have said. Of one directory, or of all.
+void Model::Inside::instance_gone(std::string const* directory) {
+    for (auto entry = pending.begin(); entry != pending.end();) {
+        bool const over = !directory || entry->second.directory == *directory;
+        entry = over ? end_pending(entry, {}, End::presumed) : std::next(entry);
+    }
+    auto const names = std::vector<std::string>(running.begin(), running.end());
+    for (auto const& name : names) {
+        auto* const session = find(name);
+        if (!session || (directory && session->place() != *directory)) continue;
+        abort(*session);
+        session->changed = now;
+        go_idle(*session, true);
+    }
+}
+
+}  // namespace ocgate::opencode

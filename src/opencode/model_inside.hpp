@@ -1,0 +1,175 @@
+// What the model remembers, and the steps its calls are made of. model.cpp has what events do, model_turn.cpp how turns
+// begin and end, model_reconcile.cpp what the server's answers do, model_views.cpp what is read.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <set>
+
+#include "ocgate/opencode/model.hpp"
+
+namespace ocgate::opencode {
+
+/// The last `max` ids of something, and why each is remembered.
+template <class Why>
+class Remembered {
+public:
+    explicit Remembered(std::size_t max) : max_(max) {}
+
+    void add(std::string const& id, Why why) {
+        auto const [entry, fresh] = known_.insert_or_assign(id, why);
+        if (!fresh) return;
+        order_.push_back(id);
+        // Ids that were forgotten may stand in the order still, or stand there twice; that only makes it end earlier.
+        while (order_.size() > max_) {
+            known_.erase(order_.front());
+            order_.pop_front();
+        }
+    }
+    void forget(std::string const& id) { known_.erase(id); }
+    [[nodiscard]] Why const* find(std::string_view id) const {
+        auto const found = known_.find(id);
+        return found == known_.end() ? nullptr : &found->second;
+    }
+
+private:
+    std::size_t max_;
+    std::map<std::string, Why, std::less<>> known_;
+    std::deque<std::string> order_;
+};
+
+struct Model::Inside {
+    /// What went wrong, and in which session.
+    struct Mishap {
+        std::string session, name, text;
+        int status_code = 0;
+    };
+    /// One session's part in a turn: from its beginning to run until what it came to is known.
+    struct Turn {
+        std::string before;  ///< the step that was the last when it began; what comes of it is no part of this
+        std::optional<StepInfo> step;  ///< the last one
+        std::optional<Mishap> mishap;
+        bool aborted = false;
+        bool unsettled = false;  ///< it ended unheard
+        std::string words;
+    };
+    /// The turn of a whole tree, kept at its root.
+    struct Tree {
+        rt::Instant began{};
+        bool seen_from_start = true;
+        std::optional<rt::Instant> over;  ///< all of it is idle; what is left is to say what it came to
+        Usage usage;
+        std::size_t steps = 0;
+        std::optional<Mishap> child_mishap;  ///< the first
+    };
+    struct Session {
+        SessionInfo info;
+        bool known = false;    ///< `info` is more than an id
+        std::string instance;  ///< the directory whose instance spoke of it last
+        Status status;
+        rt::Instant changed = rt::Instant::min();  ///< when an event last told, or proved, its status
+        rt::Instant running_since{};
+        rt::Instant heard{};
+        std::optional<unsigned> told_attempt;  ///< a Retrying that is not over
+        std::string last_step;
+        std::int64_t last_step_created = 0;
+        bool last_step_completed = false;
+        std::string last_error_event;
+        std::unique_ptr<Turn> turn;
+        std::unique_ptr<Tree> tree;
+        std::unique_ptr<std::pair<Mishap, rt::Instant>> told_mishap;
+
+        [[nodiscard]] bool runs() const noexcept { return status.state != State::idle; }
+        [[nodiscard]] std::string const& place() const noexcept { return instance.empty() ? info.directory : instance; }
+    };
+    struct Pending {
+        std::variant<Permission, Question> what;
+        std::string session, message, directory;
+        bool newer = false;
+        rt::Instant since{};
+        std::uint64_t serial = 0;
+    };
+    /// `presumed`: nobody said so, the session went idle or it was missing from a list.
+    enum class End : std::uint8_t { answered, presumed };
+    struct Outcome {
+        PermissionOver::Outcome permission = PermissionOver::Outcome::gone;
+        QuestionOver::Outcome question = QuestionOver::Outcome::gone;
+    };
+    enum class Verdict : std::uint8_t { wait, nothing, completed, failed, aborted };
+
+    using Sessions = std::map<std::string, Session, std::less<>>;
+    using PendingMap = std::map<std::string, Pending, std::less<>>;
+
+    explicit Inside(Limits l) : limits(l), ended(l.max_remembered), deleted(l.max_remembered) {}
+
+    /// Each public call is one of these around the rest.
+    void begin_call(rt::Instant given) { now = std::max(now, given); }
+    Happenings end_call() { return std::exchange(told, {}); }
+
+    // model.cpp
+    void seen(SessionSeen const& event, std::string const& directory);
+    void gone(std::string const& id);
+    void failed(SessionFailed const& event, Event const& envelope);
+    void refused(Session& session, Mishap mishap);
+    void step_changed(StepInfo const& step, std::string const& directory);
+    void text_written(TextWritten const& event);
+    void asked(std::variant<Permission, Question> what, std::string const& directory);
+    void answered(std::string const& id, Outcome outcome);
+    void instance_gone(std::string const* directory);
+    void add_pending(std::string const& id, Pending entry);
+    PendingMap::iterator end_pending(PendingMap::iterator entry, Outcome outcome, std::optional<End> why);
+    void end_pending_of(std::string const& session);
+    void forget_all();
+
+    // model_turn.cpp
+    Session* find(std::string_view id);
+    [[nodiscard]] Session const* find(std::string_view id) const;
+    Session* touch(std::string const& id, std::string const& directory, bool heard = true);
+    [[nodiscard]] std::string root_id(std::string_view id) const;
+    [[nodiscard]] SessionInfo root_info(std::string_view id) const;
+    [[nodiscard]] bool tree_runs(std::string_view root) const;
+    void status_told(Session& session, Status const& status, bool from_start);
+    void begin_turn(Session& session, bool from_start);
+    void go_idle(Session& session, bool heard_it);
+    void end_retry(Session& session, bool recovered);
+    void abort(Session& session);
+    [[nodiscard]] static Verdict judge(Session const& root);
+    void conclude(std::string const& root);
+    void close_tree(Session& root);
+    void join_trees();
+    bool make_room();
+    void erase(std::string const& id);
+
+    // model_reconcile.cpp
+    void take_statuses(Answers const& answers, rt::Instant asked_at);
+    void take_request(std::variant<Permission, Question> what, std::string const& directory);
+    void end_unlisted(Answers const& answers, rt::Instant asked_at);
+
+    template <class T>
+    void tell(T happening) {
+        told.emplace_back(std::move(happening));
+    }
+
+    Limits limits;
+    rt::Instant now = rt::Instant::min();
+    rt::Instant no_room_until = rt::Instant::min();
+    std::uint64_t next_serial = 0;
+    Sessions sessions;
+    std::set<std::string, std::less<>> running;  ///< sessions that are not idle
+    std::set<std::string, std::less<>> trees;    ///< sessions that have a Tree
+    PendingMap pending;
+    Remembered<End> ended;     ///< requests
+    Remembered<bool> deleted;  ///< sessions
+    Happenings told;
+};
+
+/// opencode's ids of messages grow with time. Ids of another make are never older.
+inline bool is_older(std::string_view message, std::string_view than) noexcept {
+    return message.starts_with("msg_") && message.size() == than.size() && message < than;
+}
+
+inline std::string const& id_of(std::variant<Permission, Question> const& what) {
+    return std::visit([](auto const& request) -> std::string const& { return request.id; }, what);
+}
+
+}  // namespace ocgate::opencode
