@@ -4,11 +4,12 @@
 #include <boost/asio/error.hpp>
 #include <nlohmann/json.hpp>
 
+#include "holding.hpp"
+
 namespace ocgate::opencode {
 namespace {
 using namespace std::chrono_literals;
 
-constexpr rt::Duration dial_limit = 2s;
 constexpr rt::Duration shortest_pause = 1s;
 constexpr std::size_t max_answer_bytes = 16 * 1024;  // a real one has about 300, head and all
 constexpr std::size_t max_error_bytes = 256;
@@ -66,34 +67,6 @@ void read_answer(rt::Fetched const& answer, ProbeResult& result) {
     result.up = healthy != json.end() && healthy->is_boolean() && healthy->get<bool>();
     if (!result.up) result.reason = "it does not say that it is healthy";
 }
-
-/// Lends another's dialer with a shorter limit, and keeps hold of the connection so that the fetch can be broken off.
-class Holding final : public rt::Dialer {
-public:
-    explicit Holding(std::shared_ptr<rt::Dialer> dialer) : dialer_(std::move(dialer)) {}
-
-    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
-                                                                  rt::DialBreaker& breaker) override {
-        auto const soon = std::min(until, resources.deadlines.now() + dial_limit);
-        auto dialed = co_await dialer_->dial(resources, soon, breaker);
-        if (dialed && given_up_) {
-            (*dialed)->close();
-            co_return boost::asio::error::operation_aborted;
-        }
-        if (dialed) peer_ = *dialed;
-        co_return dialed;
-    }
-    void give_up() {
-        given_up_ = true;
-        auto const peer = peer_;  // the fetch ends inside `interrupt`, and this object with it
-        if (peer) peer->interrupt(boost::asio::error::operation_aborted);
-    }
-
-private:
-    std::shared_ptr<rt::Dialer> const dialer_;
-    rt::PeerPtr peer_;
-    bool given_up_ = false;
-};
 
 }  // namespace
 
