@@ -1,0 +1,270 @@
+#include "ocgate/notify/courier.hpp"
+
+#include <algorithm>
+
+#include "courier_inside.hpp"
+
+namespace ocgate::notify {
+Courier::Inside::Inside(CourierNeeds n, CourierRules r, std::vector<CourierTarget> targets)
+    : needs(std::move(n)), rules(r), tasks(needs.executor, needs.escaped) {
+    for (auto& target : targets) lanes.push_back(std::make_unique<Lane>(std::move(target), needs, rules));
+}
+
+std::int64_t Courier::Inside::wall_ms(rt::Duration ahead) const {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(needs.wall().time_since_epoch()).count() + ceil<milliseconds>(ahead).count();
+}
+
+Lane* Courier::Inside::find(std::string_view name) const {
+    auto const found = std::find_if(lanes.begin(), lanes.end(), [&](auto const& l) { return l->target.name == name; });
+    return found == lanes.end() ? nullptr : found->get();
+}
+
+/// Nobody else delivers: what is leased was leased by a process that is gone.
+rt::Task<void> Courier::Inside::begin() {
+    auto release = [](Outbox& outbox) { return outbox.release_leases(); };
+    co_await insist(nullptr, release);
+    auto ask = [](Outbox& outbox) { return outbox.disabled(); };
+    auto const disabled = co_await insist(nullptr, ask);
+    if (!disabled) co_return;  // stopping
+    for (auto const& one : *disabled) {
+        auto* const lane = find(one.target);
+        if (!lane) continue;
+        lane->disabled = one.why.empty() ? "disabled" : one.why;
+        if (one.mark == lane->target.mark) continue;
+        auto enable = [target = one.target, at = wall_ms()](Outbox& outbox) { return outbox.enable(target, at); };
+        auto const enabled = co_await insist(nullptr, std::move(enable));
+        if (enabled) lane->disabled.clear();
+    }
+    if (stopping) co_return;
+    for (auto const& lane : lanes) tasks.spawn(pump(*lane));
+}
+
+/// A lane's life: looks what can be done, does it, rests until something may have changed.
+rt::Task<void> Courier::Inside::pump(Lane& lane) {
+    while (!stopping) {
+        auto next = now() + rules.store_pause;
+        try {
+            next = co_await step(lane);
+        } catch (...) {
+            if (needs.escaped) needs.escaped(std::current_exception());
+        }
+        if (stopping) break;
+        if (next <= now()) continue;
+        lane.alarm.set(next);
+        co_await lane.wake.wait();
+        lane.alarm.set(rt::never);
+    }
+}
+
+bool Courier::Inside::down(Lane const& lane, rt::Instant now) const {
+    if (!lane.disabled.empty() || lane.paused_until - now > rules.fallback_after) return true;
+    auto const since = lane.breaker.open_since();
+    return since && now - *since >= rules.fallback_after;
+}
+
+rt::Instant Courier::Inside::ready_at(Lane const& lane, rt::Instant now) const {
+    auto ready = std::max({now, lane.paused_until, lane.budget.next(now)});
+    if (lane.breaker.state(now) == Breaker::State::open) ready = std::max(ready, lane.breaker.next_try());
+    return ready;
+}
+
+/// One look. Returns when to look again, if nothing wakes the lane before.
+rt::Task<rt::Instant> Courier::Inside::step(Lane& lane) {
+    if (!lane.disabled.empty()) co_return rt::never;
+    bool const diverts = !lane.target.fallback.empty();
+    bool const is_down = diverts && down(lane, now());
+    if (is_down) co_await divert_failed(lane);
+    lane.keep_pace();
+    auto const at = now();
+    auto const ready = ready_at(lane, at);
+    auto const limit = lane.breaker.limit(at, lane.target.in_flight);
+    auto const free = limit > lane.under_way.size() ? limit - lane.under_way.size() : 0;
+    auto const room = ready > at ? 0 : lane.budget.room(at, free);
+    if (room == 0) {
+        if (is_down) co_await sweep(lane, std::max(ready - at, rules.store_pause));
+        // Without a time, the end of what is under way wakes.
+        auto const next = ready > at ? ready : rt::never;
+        auto const since = lane.breaker.open_since();
+        co_return diverts && !is_down && since ? std::min(next, *since + rules.fallback_after) : next;
+    }
+    co_return co_await take(lane, room);
+}
+
+rt::Task<rt::Instant> Courier::Inside::take(Lane& lane, std::size_t room) {
+    auto const at = wall_ms();
+    auto lease = [target = lane.target.name, room, at, until = at + rules.lease.count()](Outbox& outbox) {
+        return outbox.lease(target, room, until, at);
+    };
+    auto leased = co_await needs.store.run(std::move(lease));
+    if (!leased) {
+        in_trouble(&lane, leased.error());
+        co_return now() + rules.store_pause;
+    }
+    lane.counts.ended += leased->dropped.size();
+    bool const nothing = leased->due.empty();
+    for (auto& due : leased->due) {
+        // What is leased while the courier stops, or the target is being disabled, is taken back at the next start.
+        if (stopping) co_return rt::never;
+        auto const& dedupe = due.ticket.dedupe;
+        // Its lease ran out while the outbox could not be told what became of it; it will be.
+        bool const busy = std::find(lane.under_way.begin(), lane.under_way.end(), dedupe) != lane.under_way.end();
+        if (busy) continue;
+        lane.under_way.push_back(dedupe);
+        tasks.spawn(deliver(lane, std::move(due)));
+    }
+    if (!nothing) co_return now();
+    auto ask = [target = lane.target.name](Outbox& outbox) { return outbox.next_due(target); };
+    auto const next = co_await needs.store.run(std::move(ask));
+    if (!next) {
+        in_trouble(&lane, next.error());
+        co_return now() + rules.store_pause;
+    }
+    if (!*next) co_return rt::never;
+    std::chrono::milliseconds const ahead(std::max<std::int64_t>(**next - wall_ms(), 1));
+    co_return now() + std::min<rt::Duration>(ahead, rules.look_again);
+}
+
+void Courier::Inside::in_trouble(Lane* lane, OutboxError const& error) {
+    if (lane) ++lane->counts.store_trouble;
+    if (needs.trouble) needs.trouble(error);
+}
+
+rt::Task<void> Courier::Inside::nap(rt::Duration time) {
+    rt::Signal over;
+    rt::Deadline deadline(
+        needs.deadlines, [](void* signal) { static_cast<rt::Signal*>(signal)->notify(); }, &over);
+    struct Entry {
+        ~Entry() { all.remove(one); }
+        std::list<rt::Signal*>& all;
+        rt::Signal* one;
+    } const entry{naps, &over};
+    naps.push_back(&over);
+    deadline.set(now() + time);
+    co_await over.wait();
+}
+
+// ---- what others see
+
+Courier::Courier(CourierNeeds needs, CourierRules rules, std::vector<CourierTarget> targets)
+    : inside_(std::make_unique<Inside>(std::move(needs), rules, std::move(targets))) {}
+
+Courier::~Courier() = default;
+
+void Courier::start() {
+    if (std::exchange(inside_->started, true)) return;
+    inside_->tasks.spawn(inside_->begin());
+}
+
+void Courier::wake(std::string_view target) {
+    if (auto* const lane = inside_->find(target)) lane->wake.notify();
+}
+
+void Courier::wake_all() {
+    for (auto const& lane : inside_->lanes) lane->wake.notify();
+}
+
+rt::Task<Kept<bool>> Courier::enable(std::string target) {
+    auto* const lane = inside_->find(target);
+    if (!lane) co_return OutboxError{Trouble::unknown, "no target of that name"};
+    auto job = [target, at = inside_->wall_ms()](Outbox& outbox) { return outbox.enable(target, at); };
+    auto result = co_await inside_->needs.store.run(std::move(job));
+    if (!result) co_return result;
+    bool const was = !lane->disabled.empty() || *result;
+    lane->disabled.clear();
+    lane->breaker.reset();
+    lane->paused_until = {};
+    lane->last_failure.clear();
+    lane->wake.notify();
+    co_return was;
+}
+
+std::vector<TargetStatus> Courier::status() const {
+    std::vector<TargetStatus> all;
+    auto const now = inside_->now();
+    for (auto const& lane : inside_->lanes) {
+        TargetStatus status;
+        status.name = lane->target.name;
+        status.type = lane->target.sink->type();
+        auto const state = lane->breaker.state(now);
+        status.circuit = state == Breaker::State::closed ? Circuit::closed
+                         : state == Breaker::State::open ? Circuit::open
+                                                         : Circuit::half_open;
+        status.disabled = lane->disabled;
+        if (lane->paused_until > now) status.paused = lane->paused_until - now;
+        status.in_flight = lane->under_way.size();
+        status.last_failure = lane->last_failure;
+        status.down = inside_->down(*lane, now);
+        status.fallback = lane->target.fallback;
+        status.counts = lane->counts;
+        all.push_back(std::move(status));
+    }
+    return all;
+}
+
+std::vector<std::string> Courier::able() const {
+    std::vector<std::string> names;
+    for (auto const& lane : inside_->lanes) {
+        if (lane->target.sink->capabilities().resolves) names.push_back(lane->target.name);
+    }
+    return names;
+}
+
+std::vector<std::string> Courier::instead_of(std::string_view target) const {
+    auto const* const lane = inside_->find(target);
+    if (!lane || !inside_->down(*lane, inside_->now())) return {};
+    return lane->target.fallback;
+}
+
+rt::Task<void> Courier::stop(rt::Instant until) {
+    auto& inside = *inside_;
+    inside.stopping = true;
+    for (auto* const nap : std::list(inside.naps)) nap->notify();
+    for (auto const& lane : inside.lanes) {
+        if (lane->wake.waiting()) lane->wake.notify();
+    }
+    rt::Deadline insist(
+        inside.needs.deadlines,
+        [](void* self) {
+            std::vector<std::shared_ptr<HttpClient>> clients;  // the last one to end may take the courier with it
+            for (auto const& lane : static_cast<Inside*>(self)->lanes) clients.push_back(lane->target.http);
+            for (auto const& client : clients) {
+                if (client) client->stop();
+            }
+        },
+        &inside);
+    insist.set(until);
+    co_await inside.tasks.join();
+}
+
+std::string_view to_string(Circuit circuit) noexcept {
+    switch (circuit) {
+        case Circuit::closed:
+            return "closed";
+        case Circuit::open:
+            return "open";
+        case Circuit::half_open:
+            return "half_open";
+    }
+    return "closed";
+}
+
+std::string_view to_string(Told::What what) noexcept {
+    switch (what) {
+        case Told::What::sent:
+            return "sent";
+        case Told::What::retried:
+            return "retried";
+        case Told::What::rejected:
+            return "rejected";
+        case Told::What::dead:
+            return "dead";
+        case Told::What::dropped:
+            return "dropped";
+        case Told::What::diverted:
+            return "diverted";
+    }
+    return "sent";
+}
+
+}  // namespace ocgate::notify
