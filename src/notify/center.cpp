@@ -285,6 +285,18 @@ void Center::publish(Active& active, std::size_t waiting) {
     });
 }
 
+/// Further deliveries of what is open.
+void Center::enqueue(Active const& active, std::vector<NewDelivery> deliveries) {
+    then([this, key = active.raised.key, deliveries = std::move(deliveries)]() -> rt::Task<Kept<void>> {
+        auto const at = now_ms();
+        auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
+        auto change = co_await needs_.store.run(std::move(job));
+        if (!change) co_return change.error();
+        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
+        co_return Kept<void>{};
+    });
+}
+
 void Center::remind(Active& active) {
     ++active.reminded;
     ++counts_.reminders;
@@ -295,14 +307,7 @@ void Center::remind(Active& active) {
                               .action = Action::remind,
                               .payload = payload(active, false, waiting_with(active))});
     }
-    then([this, key = active.raised.key, deliveries = std::move(deliveries)]() -> rt::Task<Kept<void>> {
-        auto const at = now_ms();
-        auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
-        auto change = co_await needs_.store.run(std::move(job));
-        if (!change) co_return change.error();
-        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
-        co_return Kept<void>{};
-    });
+    enqueue(active, std::move(deliveries));
 }
 
 void Center::escalate(Active& active) {
@@ -315,14 +320,7 @@ void Center::escalate(Active& active) {
                               .action = Action::publish,
                               .payload = payload(active, true, waiting_with(active))});
     }
-    then([this, key = active.raised.key, deliveries = std::move(deliveries)]() -> rt::Task<Kept<void>> {
-        auto const at = now_ms();
-        auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
-        auto change = co_await needs_.store.run(std::move(job));
-        if (!change) co_return change.error();
-        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
-        co_return Kept<void>{};
-    });
+    enqueue(active, std::move(deliveries));
 }
 
 // ---- endings

@@ -105,6 +105,7 @@ private:
     void arm(Active& active);
     void open(Active& active);
     void publish(Active& active, std::size_t waiting);
+    void enqueue(Active const& active, std::vector<NewDelivery> deliveries);
     void remind(Active& active);
     void escalate(Active& active);
     void finish(Active& active, IncidentState state, std::string outcome, std::string by);

@@ -22,7 +22,7 @@ inline nlohmann::json permission_facts() {
             {"incident", "permission:per_01"},
             {"at_ms", test_now_s * 1000},
             {"project", "project-1"},
-            {"directory", "/work/project-1"},
+            {"directory", "/workspaces/project-1"},
             {"session", {{"id", "abc123"}, {"title", "Fix the login"}}},
             {"request",
              {{"id", "per_01"},

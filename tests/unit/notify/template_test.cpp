@@ -23,7 +23,7 @@ json values() {
             {"session", {{"title", "Fix the login"}}},
             {"list", {"a", "b", "c"}},
             {"asks", {{{"text", "first"}}, {{"text", "second"}}}},
-            {"directory", "/work/project-1/"},
+            {"directory", "/workspaces/project-1/"},
             {"took", 200'000},
             {"at", 1787392800000},
             {"lines", " one\ntwo "}};

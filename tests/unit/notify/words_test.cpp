@@ -89,7 +89,7 @@ TEST(Words, PrivacyKeepsTheRestHere) {
         for (auto const& field : message.fields) text += field.name + field.text;
         return text;
     };
-    for (auto const* part : {"git push", "/work/", "private"}) {
+    for (auto const* part : {"git push", "/workspaces/", "private"}) {
         EXPECT_FALSE(holds(all(Privacy::minimal), part)) << part;
         EXPECT_FALSE(holds(all(Privacy::summary), part)) << part;
     }
@@ -101,7 +101,8 @@ TEST(Words, PrivacyKeepsTheRestHere) {
         EXPECT_TRUE(holds(all(privacy), "project-1"));
         EXPECT_TRUE(holds(all(privacy), "abc123"));  // names the session to who may look, and nobody else
     }
-    EXPECT_TRUE(holds(all(Privacy::full), "git push origin main") && holds(all(Privacy::full), "/work/project-1"));
+    EXPECT_TRUE(holds(all(Privacy::full), "git push origin main") &&
+                holds(all(Privacy::full), "/workspaces/project-1"));
     EXPECT_FALSE(holds(all(Privacy::full), "private"));
     EXPECT_EQ(compose(facts, Privacy::minimal).body, "A session asks to go on");
 }

@@ -161,8 +161,8 @@ INSTANTIATE_TEST_SUITE_P(
 TEST(Dialect, AnEditNamesItsFile) {
     auto const asked = as<PermissionAsked>(
         global("permission.asked", R"({"id":"per_1","sessionID":"ses_1","permission":"edit","patterns":["a.txt"],)"
-                                   R"("metadata":{"filepath":"/work/a.txt","diff":"+++"},"always":["*"]})"));
-    EXPECT_EQ(asked.permission.command, "/work/a.txt");
+                                   R"("metadata":{"filepath":"/workspaces/a.txt","diff":"+++"},"always":["*"]})"));
+    EXPECT_EQ(asked.permission.command, "/workspaces/a.txt");
     EXPECT_THAT(asked.permission.always, ElementsAre("*"));
 }
 
