@@ -4,6 +4,20 @@
 #include "ocgate/opencode/routes.hpp"
 
 namespace ocgate::app {
+namespace {
+
+std::uint16_t route_of(std::string_view method, std::string_view target) noexcept {
+    if (proxy::Pages::cover(target)) return static_cast<std::uint16_t>(opencode::route_names().size());
+    return opencode::route_of(method, target);
+}
+
+}  // namespace
+
+ops::RouteTable route_table() {
+    ops::RouteTable table{&route_of, opencode::route_names()};
+    table.names.emplace_back("/_ocgate/*");
+    return table;
+}
 
 bool Knowledge::is_public_asset(std::string_view method, std::string_view target) const {
     return opencode::is_public_asset(method, target);

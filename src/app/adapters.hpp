@@ -1,5 +1,5 @@
 // Where modules that do not know each other meet: admission asks what opencode's requests mean, and tells metrics and
-// log what it decided.
+// log what it decided; metrics and log ask what a request's route is called.
 #pragma once
 
 #include <atomic>
@@ -9,6 +9,9 @@
 #include "ocgate/ops/metrics.hpp"
 
 namespace ocgate::app {
+
+/// opencode's routes, and behind them one for all of the gateway's own pages: `/_ocgate/*`.
+[[nodiscard]] ops::RouteTable route_table();
 
 /// opencode's paths and tickets for the gatekeeper. Without state.
 class Knowledge final : public auth::UpstreamKnowledge {

@@ -8,22 +8,38 @@ namespace {
 
 std::string_view phrase(unsigned status) noexcept {
     switch (status) {
+        case 200:
+            return "OK";
+        case 202:
+            return "Accepted";
+        case 204:
+            return "No Content";
         case 400:
             return "Bad Request";
         case 401:
             return "Unauthorized";
         case 403:
             return "Forbidden";
+        case 404:
+            return "Not Found";
         case 405:
             return "Method Not Allowed";
+        case 406:
+            return "Not Acceptable";
         case 408:
             return "Request Timeout";
+        case 409:
+            return "Conflict";
         case 413:
             return "Content Too Large";
         case 414:
             return "URI Too Long";
+        case 415:
+            return "Unsupported Media Type";
         case 421:
             return "Misdirected Request";
+        case 422:
+            return "Unprocessable Content";
         case 429:
             return "Too Many Requests";
         case 431:
@@ -41,7 +57,7 @@ std::string_view phrase(unsigned status) noexcept {
         case 505:
             return "HTTP Version Not Supported";
         default:
-            return "Error";
+            return status < 400 ? "Done" : "Error";
     }
 }
 
@@ -70,6 +86,19 @@ private:
     std::span<char> out_;
     std::size_t used_ = 0;
 };
+
+void say_when(Text& text, std::string_view date) noexcept {
+    if (!date.empty()) text << "Date: " << date << "\r\n";
+}
+
+void end_head(Text& text, bool close, bool keep_alive_1_0) noexcept {
+    if (close) {
+        text << "Connection: close\r\n";
+    } else if (keep_alive_1_0) {
+        text << "Connection: keep-alive\r\n";
+    }
+    text << "\r\n";
+}
 
 }  // namespace
 
@@ -169,7 +198,7 @@ Written write_answer(std::span<char> out, Answer const& answer) noexcept {
 
     Text text(out);
     text << "HTTP/1.1 " << status << " " << phrase(status) << "\r\n";
-    if (!answer.date.empty()) text << "Date: " << answer.date << "\r\n";
+    say_when(text, answer.date);
     text << "Content-Type: application/json\r\nContent-Length: " << content.size()
          << "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " << answer.request_id
          << "\r\nX-Ocgate-Error: " << to_string(failure.side) << " " << to_string(failure.step) << " " << reason
@@ -181,15 +210,27 @@ Written write_answer(std::span<char> out, Answer const& answer) noexcept {
     if (answer.refusal.retry_after.count() > 0) {
         text << "Retry-After: " << static_cast<std::uint64_t>(answer.refusal.retry_after.count()) << "\r\n";
     }
-    if (answer.close) {
-        text << "Connection: close\r\n";
-    } else if (answer.keep_alive_1_0) {
-        text << "Connection: keep-alive\r\n";
-    }
-    text << "\r\n";
+    end_head(text, answer.close, answer.keep_alive_1_0);
     if (answer.head_only) return {text.size(), 0};
     text << std::string_view(content_store, content.size());
     return {text.size(), content.size()};
+}
+
+bool has_content(PageAnswer const& page) noexcept { return page.status != 204 && page.status != 304; }
+
+std::size_t write_page_head(std::span<char> out, PageAnswer const& page, PageFrame const& frame) noexcept {
+    Text text(out);
+    text << "HTTP/1.1 " << page.status << " " << phrase(page.status) << "\r\n";
+    say_when(text, frame.date);
+    if (has_content(page)) {
+        text << "Content-Type: " << page.content_type << "\r\nContent-Length: " << page.body.size() << "\r\n";
+    }
+    text << "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " << frame.request_id
+         << "\r\n";
+    if (!page.allow.empty()) text << "Allow: " << page.allow << "\r\n";
+    if (page.status == 503) text << "Retry-After: 1\r\n";
+    end_head(text, frame.close, frame.keep_alive_1_0);
+    return text.size();
 }
 
 }  // namespace ocgate::proxy

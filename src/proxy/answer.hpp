@@ -29,6 +29,20 @@ struct Written {
 inline constexpr std::size_t answer_bytes = 2048;
 Written write_answer(std::span<char> out, Answer const& answer) noexcept;
 
+/// What the head of an own page's answer says besides what the page does.
+struct PageFrame {
+    std::string_view request_id;
+    std::string_view date;  ///< as above
+    bool close = true;
+    bool keep_alive_1_0 = false;
+};
+
+/// Writes the head for `page`, whose fields together leave `answer_bytes` some room. Its content follows unless it is
+/// the answer to a HEAD or has none (`has_content`).
+std::size_t write_page_head(std::span<char> out, PageAnswer const& page, PageFrame const& frame) noexcept;
+/// Not with 204 and 304 (RFC 9110 §6.4.1).
+bool has_content(PageAnswer const& page) noexcept;
+
 /// `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110 §5.6.7).
 std::array<char, 29> http_date(std::chrono::sys_seconds when) noexcept;
 

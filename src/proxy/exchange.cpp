@@ -1,6 +1,6 @@
 // The story of one request, top to bottom: admitted or refused, an upstream connection borrowed, the request written
-// anew, the answer received and delivered. What happens beside it (the rest of an upload) and after it (streams) has
-// files of its own.
+// anew, the answer received and delivered. What happens beside it (the rest of an upload), after it (streams) and
+// instead of it (own pages) has files of its own.
 #include "exchange.hpp"
 
 #include <boost/asio/error.hpp>
@@ -16,6 +16,11 @@ constexpr unsigned max_interim_answers = 16;
 bool is_sane_id(std::string_view id) noexcept {
     return !id.empty() && id.size() <= 64 && id.find_first_of("\"\\,;()<>@{}[]/?=:%&$") == std::string_view::npos &&
            wire::is_token(id);
+}
+
+/// RFC 9110 §9.2.1.
+bool is_safe(std::string_view method) noexcept {
+    return method == "GET" || method == "HEAD" || method == "OPTIONS" || method == "TRACE";
 }
 
 }  // namespace
@@ -54,6 +59,7 @@ Exchange::~Exchange() {
     record_.upstream_reused = reused_;
     record_.request_bytes += request_body_.content_bytes();
     shard_.parts.recorder.finished(record_);
+    if (witnessed_) snapshot_->witness->ended(record_.method, record_.path, user_, record_.status);
     // Only now: the record's views may point into these bytes.
     if (!head_consumed_) client_->consume(desk_->request.bytes);
 }
@@ -84,6 +90,9 @@ rt::Task<Next> Exchange::run() {
     }
     take(decision);
     if (decision.kind != Decision::Kind::admitted) co_return co_await refuse(decision.refusal);
+    witnessed_ = snapshot_->witness && !is_safe(head.method);
+    if (witnessed_) snapshot_->witness->began(head.method, head.target, user_);
+    if (snapshot_->pages && Pages::cover(head.target)) co_return co_await own_page();
 
     auto const limit = snapshot_->limits.body_bytes;
     if (limit > 0 && head.body.kind == wire::Framing::Kind::length && head.body.length > limit) {

@@ -60,6 +60,12 @@ private:
     rt::Task<Next> relay_response();
     rt::Task<error_code> pass_content(rt::Peer& from, rt::Peer& to, BodyReader& body, BulkSeat& seat);
 
+    // own_page.cpp: an answer of the gateway's own pages
+    rt::Task<Next> own_page();
+    PageRequest page_request() const;
+    rt::Task<Outcome<void>> receive_content(std::string& content);
+    rt::Task<Next> send_page(PageAnswer const& page);
+
     // event_stream.cpp: an answer without one
     rt::Task<Next> open_event_stream();
     rt::Task<> relay_events();
@@ -123,6 +129,7 @@ private:
     bool client_1_0_ = false;
     bool vouched_ = false;       ///< the upstream's own credential is sent along
     bool peer_trusted_ = false;  ///< its X-Forwarded-* are believed
+    bool witnessed_ = false;     ///< Witness::began was told
     bool upgrade_ = false;       ///< the client asked for another protocol
     bool websocket_ = false;     ///< and did it well
     bool head_consumed_ = false;

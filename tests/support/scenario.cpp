@@ -134,6 +134,8 @@ std::shared_ptr<proxy::Snapshot> Scenario::snapshot(proxy::Limits const& limits)
     made->authorization = Secret(options_.authorization);
     made->upstream_host = "127.0.0.1:4096";
     made->hidden_parameter = "auth_token";
+    made->pages = options_.pages;
+    made->witness = options_.witness;
     return made;
 }
 

@@ -139,6 +139,8 @@ public:
         std::shared_ptr<Faults> faults;
         std::shared_ptr<proxy::Gatekeeper> gatekeeper;  ///< instead of `door`
         std::string authorization = "Basic dXA6c3RyZWFt";
+        std::shared_ptr<proxy::Pages> pages;      ///< none: `/_ocgate` is the upstream's
+        std::shared_ptr<proxy::Witness> witness;  ///< none: nobody hears
     };
 
     Scenario() : Scenario(Options{}) {}

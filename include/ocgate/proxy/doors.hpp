@@ -1,6 +1,6 @@
 // What the story of one request needs from outside itself, as interfaces: who may come in, what its route is called,
-// and who writes down what happened. Others fill them; proxy knows no JSON, no Prometheus, no opencode.
-// Every call comes from the shard's own thread; a door shared by shards does its own locking.
+// who writes down what happened, and who answers for the gateway's own pages. Others fill them; proxy knows no JSON, no
+// Prometheus, no opencode. Every call comes from the shard's own thread; a door shared by shards does its own locking.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 #include "ocgate/base/failure.hpp"
 #include "ocgate/base/secret.hpp"
-#include "ocgate/rt/task.hpp"
+#include "ocgate/rt/dialer.hpp"
 #include "ocgate/wire/head.hpp"
 
 namespace ocgate::proxy {
@@ -118,6 +118,60 @@ public:
     virtual void refused(RefusedHead const& head) noexcept = 0;
     virtual void upstream_dialed(bool reused, bool ok) noexcept = 0;
     virtual void finished(ExchangeRecord const& record) noexcept = 0;
+};
+
+/// A request for a page of the gateway's own, whole.
+struct PageRequest {
+    std::string method;
+    std::string target;        ///< as sent: path and query
+    std::string accept;        ///< the Accept field; empty: none
+    std::string content_type;  ///< empty: none
+    std::string body;          ///< at most Pages::max_body_bytes
+    std::string user;          ///< who asks
+    std::string client_address;
+    std::string request_id;
+};
+
+struct PageAnswer {
+    unsigned status = 200;  ///< 200 to 599
+    std::string content_type = "application/json";
+    std::string body;
+    std::string allow{};  ///< of a 405: the methods there are
+};
+
+/// What goes wrong on such a page, in the shape of all errors here: `{"error":{"code","message","request_id"}}`. Any
+/// text may stand in it; what is no UTF-8 becomes U+FFFD.
+[[nodiscard]] PageAnswer page_error(unsigned status, std::string_view code, std::string_view message,
+                                    std::string_view request_id);
+
+/// What is said under `/_ocgate`, to whoever has logged in. Such a request never travels upstream. Date,
+/// Content-Length, Cache-Control, X-Request-Id and what becomes of the connection are the proxy's business; so is
+/// leaving out the content where it was HEAD.
+class Pages {
+public:
+    static constexpr std::string_view prefix = "/_ocgate";  ///< itself, and whatever follows it behind `/` or `?`
+    static constexpr std::size_t max_body_bytes = 64 * 1024;
+    [[nodiscard]] static constexpr bool cover(std::string_view target) noexcept {
+        return target.starts_with(prefix) &&
+               (target.size() == prefix.size() || target[prefix.size()] == '/' || target[prefix.size()] == '?');
+    }
+    virtual ~Pages() = default;
+
+    /// On the shard's thread; may take its time. Errors are answers, too; what it throws becomes a 500. When the
+    /// breaker trips nobody waits for the answer any more (the client has left, the shard insists): it returns soon,
+    /// whatever. The breaker outlives the call.
+    virtual rt::Task<PageAnswer> answer(PageRequest request, rt::DialBreaker& breaker) = 0;
+};
+
+/// Hears of what people change: requests of a method that is not safe (RFC 9110 §9.2.1), once they were admitted, and
+/// again when they are over, each once. On the shard's thread; must not block and must not throw.
+class Witness {
+public:
+    virtual ~Witness() = default;
+    virtual void began(std::string_view method, std::string_view target, std::string_view user) noexcept = 0;
+    /// `path` without query; `status` of the answer that was sent, 0: none could be.
+    virtual void ended(std::string_view method, std::string_view path, std::string_view user,
+                       unsigned status) noexcept = 0;
 };
 
 }  // namespace ocgate::proxy

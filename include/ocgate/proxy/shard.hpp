@@ -22,8 +22,10 @@ struct Snapshot {
     std::shared_ptr<rt::Dialer> dialer;
     Secret authorization;  ///< the Authorization value for the upstream; empty: none is sent
     std::string realm = "opencode";
-    std::string upstream_host;     ///< Host for the HTTP/1.0 client that sends none
-    std::string hidden_parameter;  ///< a query parameter that never travels upstream
+    std::string upstream_host;           ///< Host for the HTTP/1.0 client that sends none
+    std::string hidden_parameter;        ///< a query parameter that never travels upstream
+    std::shared_ptr<Pages> pages{};      ///< none: `/_ocgate` is the upstream's
+    std::shared_ptr<Witness> witness{};  ///< none: nobody hears
 };
 
 struct ShardParts {
