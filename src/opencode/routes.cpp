@@ -227,6 +227,49 @@ std::optional<std::string> pty_connected_by(std::string_view target) {
     return pty_of(target, v1, v2);
 }
 
+std::optional<Act> act_of(std::string_view method, std::string_view target) {
+    using Kind = Act::Kind;
+    struct Meaning {
+        std::string_view name;
+        Kind kind;
+        std::size_t session;  ///< the segment that names it; 0: none does
+        std::size_t request;
+    };
+    static constexpr Meaning meanings[] = {
+        {"/session/{sessionID}/abort", Kind::abort, 1, 0},
+        {"/api/session/{sessionID}/interrupt", Kind::abort, 2, 0},
+        {"/permission/{requestID}/reply", Kind::permission, 0, 1},
+        {"/session/{sessionID}/permissions/{permissionID}", Kind::permission, 1, 3},
+        {"/api/session/{sessionID}/permission/{requestID}/reply", Kind::permission, 2, 4},
+        {"/question/{requestID}/reply", Kind::question, 0, 1},
+        {"/question/{requestID}/reject", Kind::question, 0, 1},
+        {"/api/session/{sessionID}/question/{requestID}/reply", Kind::question, 2, 4},
+        {"/api/session/{sessionID}/question/{requestID}/reject", Kind::question, 2, 4},
+    };
+    if (method == "GET" || method == "HEAD" || method == "OPTIONS") return std::nullopt;
+    Segments path;
+    if (!path.cut(target)) return std::nullopt;
+    auto const route = tree().find(path);
+    if (route == ui_route) return std::nullopt;
+    std::string_view const name = route_table[route];
+    auto const known = std::find_if(std::begin(meanings), std::end(meanings), [&](auto& m) { return m.name == name; });
+    Meaning meaning{name, Kind::other, 0, 0};
+    if (known != std::end(meanings)) {
+        meaning = *known;
+    } else if (name.starts_with("/session/{sessionID}")) {
+        meaning.session = 1;
+    } else if (name.starts_with("/api/session/{sessionID}")) {
+        meaning.session = 2;
+    } else {
+        return std::nullopt;
+    }
+    Act act{meaning.kind, {}, {}};
+    if (meaning.session > 0) act.session = read_id(path[meaning.session].raw).value_or("");
+    if (meaning.request > 0) act.request = read_id(path[meaning.request].raw).value_or("");
+    if (act.session.empty() && act.request.empty()) return std::nullopt;
+    return act;
+}
+
 std::optional<std::string> read_ticket(std::string_view body) {
     if (body.size() > max_ticket_answer_bytes) return std::nullopt;
     auto const answer = nlohmann::json::parse(body, nullptr, false);

@@ -28,6 +28,21 @@ inline constexpr std::uint16_t ui_route = 0;
 /// The ticket in the answer to an issuing request; nothing for anything else, never throws.
 [[nodiscard]] std::optional<std::string> read_ticket(std::string_view body);
 
+/// What a request of a person's does to a session, as far as others have to know of it.
+struct Act {
+    enum class Kind : std::uint8_t {
+        other,       ///< something else that changes something of the session
+        abort,       ///< the turn that runs
+        permission,  ///< answers `request`
+        question,    ///< answers or rejects `request`
+    };
+    Kind kind = Kind::other;
+    std::string session;  ///< decoded; empty: the request alone says nothing of it
+    std::string request;  ///< decoded; of answers
+};
+/// Nothing for a method that is safe, and for whatever concerns no session.
+[[nodiscard]] std::optional<Act> act_of(std::string_view method, std::string_view target);
+
 /// The query parameter that the server takes credentials from.
 inline constexpr std::string_view credential_parameter = "auth_token";
 

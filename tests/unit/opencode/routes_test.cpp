@@ -128,5 +128,40 @@ TEST(PublicAssets, AreTheThreeFilesAndNothingThatOnlyLooksLikeThem) {
     }
 }
 
+TEST(Acts, SayWhatAPersonsRequestDoesToWhichSession) {
+    using Kind = Act::Kind;
+    struct Row {
+        std::string method, target;
+        Kind kind;
+        std::string session, request;
+    };
+    for (auto const& row : {
+             Row{"POST", "/session/ses_1/abort?directory=/x", Kind::abort, "ses_1", ""},
+             Row{"POST", "//Session/ses_1/ABORT/", Kind::abort, "ses_1", ""},
+             Row{"POST", "/api/session/ses_1/interrupt", Kind::abort, "ses_1", ""},
+             Row{"POST", "/permission/per_1/reply", Kind::permission, "", "per_1"},
+             Row{"POST", "/session/ses_1/permissions/per%5F1", Kind::permission, "ses_1", "per_1"},
+             Row{"POST", "/api/session/ses_1/permission/per_1/reply", Kind::permission, "ses_1", "per_1"},
+             Row{"POST", "/question/que_1/reply", Kind::question, "", "que_1"},
+             Row{"POST", "/question/que_1/reject", Kind::question, "", "que_1"},
+             Row{"POST", "/api/session/ses_1/question/que_1/reject", Kind::question, "ses_1", "que_1"},
+             Row{"POST", "/session/ses_1/prompt_async", Kind::other, "ses_1", ""},
+             Row{"PATCH", "/session/ses_1", Kind::other, "ses_1", ""},
+             Row{"POST", "/api/session/ses_1/prompt", Kind::other, "ses_1", ""},
+         }) {
+        auto const act = act_of(row.method, row.target);
+        ASSERT_TRUE(act) << row.target;
+        EXPECT_EQ(act->kind, row.kind) << row.target;
+        EXPECT_EQ(act->session, row.session) << row.target;
+        EXPECT_EQ(act->request, row.request) << row.target;
+    }
+    for (auto const* target : {"/session", "/pty/pty_1", "/", "/_ocgate/pending", "/session/a%2Fb/abort", "/global/x",
+                               "/session/%zz/abort", "/permission//reply"}) {
+        EXPECT_FALSE(act_of("POST", target)) << target;
+    }
+    EXPECT_FALSE(act_of("GET", "/session/ses_1"));
+    EXPECT_FALSE(act_of("HEAD", "/session/ses_1/abort"));
+}
+
 }  // namespace
 }  // namespace ocgate::opencode
