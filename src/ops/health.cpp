@@ -15,6 +15,12 @@ json describe(UpstreamHealth const& upstream) {
     return told;
 }
 
+json describe(EventsHealth const& events) {
+    json told = {{"status", events.heard ? "heard" : "not_heard"}};
+    if (!events.heard && !events.reason.empty()) told["reason"] = events.reason;
+    return told;
+}
+
 // The version and the reason come from outside: bytes that are no UTF-8 are replaced, never thrown at.
 std::string print(json const& told) { return told.dump(-1, ' ', false, json::error_handler_t::replace); }
 
@@ -54,10 +60,16 @@ UpstreamHealth Health::upstream() const {
     return upstream_;
 }
 
+void Health::set_events(EventsHealth events) {
+    std::scoped_lock const lock(mutex_);
+    events_ = std::move(events);
+}
+
 Health::Report Health::readiness(bool with_upstream) const {
     std::unique_lock lock(mutex_);
     auto const phase = phase_;
     auto const upstream = upstream_;
+    auto const events = events_;
     lock.unlock();
 
     auto reasons = json::array();
@@ -66,6 +78,9 @@ Health::Report Health::readiness(bool with_upstream) const {
         reasons.push_back(!upstream.known           ? std::string("the upstream was not probed yet")
                           : upstream.reason.empty() ? std::string("the upstream is down")
                                                     : "the upstream is down: " + upstream.reason);
+    }
+    if (with_upstream && events.known && !events.heard) {
+        reasons.push_back("the upstream's events are not heard" + (events.reason.empty() ? "" : ": " + events.reason));
     }
     Report report;
     report.ready = reasons.empty();
@@ -81,8 +96,11 @@ std::string Health::overview() const {
     std::unique_lock lock(mutex_);
     auto const phase = phase_;
     auto const upstream = upstream_;
+    auto const events = events_;
     lock.unlock();
-    return print({{"status", "ok"}, {"phase", std::string(to_string(phase))}, {"upstream", describe(upstream)}});
+    json told = {{"status", "ok"}, {"phase", std::string(to_string(phase))}, {"upstream", describe(upstream)}};
+    if (events.known) told["events"] = describe(events);
+    return print(told);
 }
 
 }  // namespace ocgate::ops

@@ -23,6 +23,13 @@ struct UpstreamHealth {
     std::chrono::steady_clock::duration took{};
 };
 
+/// Whether the upstream's events are heard.
+struct EventsHealth {
+    bool known = false;  ///< nobody has listened yet, or nobody ever will: says nothing
+    bool heard = false;
+    std::string reason;  ///< why not; for people, no secrets
+};
+
 /// Any thread.
 class Health {
 public:
@@ -31,21 +38,25 @@ public:
     [[nodiscard]] Phase phase() const;
     void set_upstream(UpstreamHealth upstream);
     [[nodiscard]] UpstreamHealth upstream() const;
+    void set_events(EventsHealth events);
 
     struct Report {
         bool ready = false;
         std::string body;  ///< JSON: {"status":"ready"|"not_ready","phase":…,"reasons":[…],"upstream":{…}?}
     };
-    /// Not ready while starting, draining or stopped; with `with_upstream` also while the upstream is not up.
+    /// Not ready while starting, draining or stopped; with `with_upstream` also while the upstream is not up, or its
+    /// events are not heard.
     [[nodiscard]] Report readiness(bool with_upstream) const;
 
-    /// JSON for people: {"status":"ok","phase":…,"upstream":{…}}. Says that the process lives, whatever else is wrong.
+    /// JSON for people: {"status":"ok","phase":…,"upstream":{…},"events":{…}?}. Says that the process lives, whatever
+    /// else is wrong.
     [[nodiscard]] std::string overview() const;
 
 private:
     mutable std::mutex mutex_;
     Phase phase_ = Phase::starting;
     UpstreamHealth upstream_;
+    EventsHealth events_;
 };
 
 }  // namespace ocgate::ops

@@ -51,6 +51,23 @@ TEST(Health, AnswersForTheUpstreamOnlyWhenAsked) {
     EXPECT_EQ(json::parse(up.body)["upstream"], (json{{"status", "up"}, {"version", "1.2.3"}, {"probe_ms", 2.5}}));
 }
 
+TEST(Health, WhoAsksForTheUpstreamHearsThatItsEventsAreMissing) {
+    Health health;
+    health.enter(Phase::ready);
+    health.set_upstream({.known = true, .up = true, .version = "1.2.3", .reason = {}, .took = {}});
+    EXPECT_TRUE(health.readiness(true).ready) << "nobody listens";
+    EXPECT_FALSE(json::parse(health.overview()).contains("events"));
+    health.set_events({.known = true, .heard = false, .reason = "nothing came for 35 s"});
+    EXPECT_TRUE(health.readiness(false).ready);
+    auto const deaf = health.readiness(true);
+    EXPECT_FALSE(deaf.ready);
+    EXPECT_THAT(deaf.body, testing::HasSubstr("the upstream's events are not heard: nothing came for 35 s"));
+    EXPECT_EQ(json::parse(health.overview())["events"]["status"], "not_heard");
+    health.set_events({.known = true, .heard = true, .reason = {}});
+    EXPECT_TRUE(health.readiness(true).ready);
+    EXPECT_EQ(json::parse(health.overview())["events"], (json{{"status", "heard"}}));
+}
+
 TEST(Health, TheOverviewIsFineWhateverElseIsWrong) {
     Health health;
     health.enter(Phase::draining);
