@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -101,6 +102,11 @@ inline Fd accept_from(Fd const& listener) {
     Fd client(::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC));
     if (client.open()) no_delay(client.get());
     return client;
+}
+
+inline bool writable_within(int fd, int milliseconds) {
+    pollfd wanted{fd, POLLOUT, 0};
+    return ::poll(&wanted, 1, milliseconds) == 1;
 }
 
 /// Begins to connect; what came of it shows in the first write.

@@ -47,6 +47,14 @@ std::string event_of(std::int64_t at_ns, std::uint64_t number) {
            std::string(at.data(), at.size()) + "\"}}\n\n";
 }
 
+std::string tap_event() {
+    return R"(data: {"directory":"/workspace","project":"4fd7477442aad14a180f046805481a6546d53b88","payload":{"id":)"
+           R"("evt_214d72cbb001HrmQajpxSvJvpu","type":"message.part.delta","properties":{"sessionID":)"
+           R"("ses_2f6a1bd00ffe2Xq4ZJ0Yw1mB7c","messageID":"msg_214d72cbb001HrmQajpxSvJvpu","partID":)"
+           R"("prt_214d72cbb002HrmQajpxSvJvpu","field":"text","delta":"word "}}})"
+           "\n\n";
+}
+
 std::string block_of(std::string_view unit) {
     std::string block;
     while (block.size() < 65536) block += unit;

@@ -32,6 +32,8 @@ constexpr std::size_t event_number_digits = 10;
 constexpr std::string_view event_number_field = R"("number":")";
 /// One event of an event stream: how many of its kind came before it, and the time it was due.
 std::string event_of(std::int64_t at_ns, std::uint64_t number);
+/// What opencode says most often on /global/event: a word of a model.
+std::string tap_event();
 
 /// What is sent again and again: bodies of uploads and of 10 MB answers, and whole frames or events to flood with.
 std::string block_of(std::string_view unit);

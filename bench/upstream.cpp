@@ -11,7 +11,8 @@
 //   GET  /event?rate=R           event stream, R events a second to all subscribers at once; R = 0: only the first
 //   GET  /event?rate=R&spread=1  the same rate for each, but each gets events of its own, at its own moments
 //   GET  /event?flood=EVENTS     as fast as they are taken
-//   GET  /global/event           event stream that stays silent
+//   GET  /global/event           event stream that stays silent; until
+//   GET  /tap?rate=R             those get R events a second, each in a write of its own; 0: silent again
 //   GET  /global/health          as opencode answers it
 //   GET  /pty/…/connect          WebSocket; without a query it sends back every frame
 //        ?flood=FRAMES&frame=N   sends FRAMES binary frames of N bytes
@@ -98,6 +99,10 @@ public:
         for (auto& [key, broadcast] : broadcasts_) {
             auto& subscribers = broadcast.subscribers;
             if (subscribers.empty() || broadcast.period_ns == 0 || broadcast.next_ns > now) continue;
+            if (key == taps_key) {
+                send_to_taps(broadcast, now);
+                continue;
+            }
             auto const share = broadcast.spread ? static_cast<std::int64_t>(subscribers.size()) : 1;
             if (broadcast.next_ns < now - broadcast.period_ns) broadcast.next_ns = now;  // nobody was subscribed
             if (broadcast.spread) {
@@ -118,6 +123,19 @@ public:
     }
 
 private:
+    static constexpr std::pair<std::int64_t, bool> taps_key{-1, false};
+
+    /// However late, every event that was due, but for those of more than a second ago.
+    void send_to_taps(Broadcast& taps, std::int64_t now) {
+        taps.next_ns = std::max(taps.next_ns, now - 1'000'000'000);
+        for (; taps.next_ns <= now && !taps.subscribers.empty(); taps.next_ns += taps.period_ns) {
+            auto const to = taps.subscribers;  // a failed write unsubscribes
+            for (auto const& subscriber : to)
+                if (Client* const client = find(subscriber.fd)) send(*client, tap_event_);
+            ++taps.events;
+        }
+    }
+
     Client* find(int fd) {
         auto const index = static_cast<std::size_t>(fd);
         return index < clients_.size() ? clients_[index].get() : nullptr;
@@ -274,7 +292,8 @@ private:
         if (path == "/chunked") return send(client, chunked_);
         if (path == "/10m") return send_repeated(client, huge_head_, fill_, huge_bytes);
         if (path == "/global/health") return send(client, healthy_);
-        if (path == "/event" || path == "/global/event") return subscribe(client, target);
+        if (path == "/event" || path == "/global/event") return subscribe(client, target, path == "/global/event");
+        if (path == "/tap") return steer_taps(client, parameter(target, "rate"));
         if (path.starts_with("/pty/") && path.ends_with("/connect")) return upgrade(client, head, target);
         return refuse(client, "404 Not Found");
     }
@@ -285,12 +304,24 @@ private:
                     std::string("HTTP/1.1 ").append(status) + "\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     }
 
-    bool subscribe(Client& client, std::string_view target) {
+    bool steer_taps(Client& client, std::int64_t rate) {
+        auto& taps = broadcasts_[taps_key];
+        taps.period_ns = rate > 0 ? 1'000'000'000 / rate : 0;
+        taps.next_ns = now_ns();
+        return send(client, answer("{\"subscribers\":" + std::to_string(taps.subscribers.size()) +
+                                   ",\"events\":" + std::to_string(taps.events) + "}"));
+    }
+
+    bool subscribe(Client& client, std::string_view target, bool tap) {
         client.doing = Client::Doing::stream;
         client.close_when_written = false;
         std::string const head = std::string(event_stream_head) + chunk_of(first_event);
         if (auto const events = parameter(target, "flood"); events > 0)
             return send_repeated(client, head, event_flood_, chunk_of(flood_event()).size() * std::size_t(events));
+        if (tap) {
+            broadcasts_[taps_key].subscribers.push_back({.fd = client.fd.get(), .events = 0});
+            return send(client, head);
+        }
         auto const rate = parameter(target, "rate");
         bool const spread = parameter(target, "spread") != 0;
         auto& broadcast = broadcasts_[{rate, spread}];
@@ -350,7 +381,7 @@ private:
     std::map<std::size_t, std::string> floods_, uploads_;  // by the size of a frame's payload
     std::array<char, 65536> buffer_{};
     std::string const small_ = answer(json_of(small_bytes)), large_ = answer(json_of(large_bytes)),
-                      chunked_ = chunked_answer();
+                      chunked_ = chunked_answer(), tap_event_ = chunk_of(tap_event());
     std::string const healthy_ = answer(R"({"healthy":true,"version":"1.0.0"})");
     std::string const fill_ = block_of("x"), posted_ = block_of("b"), event_flood_ = block_of(chunk_of(flood_event()));
     std::string const huge_head_ =
