@@ -3,6 +3,7 @@
 
 #include "commands.hpp"
 #include "config_settings.hpp"
+#include "config_summary.hpp"
 #include "durations.hpp"
 
 namespace ocgate::app {
@@ -64,8 +65,9 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
         << " connections\n"
         << "  timeouts        request_head " << duration_text(limits.request_head) << ", first_byte "
         << unbounded(limits.first_byte) << ", idle_body " << duration_text(limits.idle_body) << ", stall "
-        << duration_text(limits.stall_timeout) << ", drain " << duration_text(config.drain_timeout) << '\n'
-        << "  files           " << none_or(files) << '\n';
+        << duration_text(limits.stall_timeout) << ", drain " << duration_text(config.drain_timeout) << '\n';
+    summarize_notifications(config, out);
+    out << "  files           " << none_or(files) << '\n';
     return 0;
 }
 

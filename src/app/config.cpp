@@ -21,6 +21,7 @@ Loaded Loader::load() {
     fill_in_defaults();
     read_accounts();
     read_upstream_credential();
+    read_notifications();
     check_addresses();
     check_limits();
     note_doubts();
@@ -74,11 +75,9 @@ void Loader::walk(nlohmann::json const& object, std::string const& pointer) {
             walk(value, wanted);
         } else if (section) {
             complain(place, "expected an object, got " + Given{&value}.description());
-        } else if (wanted == users_pointer) {
-            users_ = &value;
-        } else if (wanted == upstream_password_pointer) {
-            upstream_password_ = &value;
-        } else if (wanted != schema_pointer) {
+        } else if (std::find(other_pointers.begin(), other_pointers.end(), wanted) != other_pointers.end()) {
+            others_[wanted] = &value;
+        } else {
             unknown_key(pointer, key, place);
         }
     }
@@ -96,8 +95,7 @@ void Loader::unknown_key(std::string const& pointer, std::string_view key, std::
         beside.push_back(rest.substr(0, rest.find('/')));
     };
     for (auto const& setting : settings()) consider(setting.pointer);
-    consider(users_pointer);
-    consider(upstream_password_pointer);
+    for (auto const pointer_of_other : other_pointers) consider(pointer_of_other);
     auto const beside_it = nearest(key, beside);
     std::string meant, hint;
     if (!elsewhere.empty()) {
@@ -154,9 +152,19 @@ void Loader::fill_in_defaults() {
             config.control_socket.clear();
         }
     }
+    if (!config.state_dir_given) config.state_dir = usual_state_dir();
     // A smaller head alone is no mistake: the target's default follows.
     auto& request = config.limits.request;
     if (!given("limits_target_bytes")) request.target_bytes = std::min(request.target_bytes, request.head_bytes);
+}
+
+std::string Loader::usual_state_dir() {
+    // systemd names several with colons between them; what is not absolute is to be ignored (XDG base directories).
+    if (auto const given = variable("STATE_DIRECTORY"); given && given->starts_with('/'))
+        return given->substr(0, given->find(':'));
+    if (auto const given = variable("XDG_STATE_HOME"); given && given->starts_with('/')) return *given + "/ocgate";
+    if (auto const home = variable("HOME"); home && home->starts_with('/')) return *home + "/.local/state/ocgate";
+    return {};
 }
 
 void Loader::check_addresses() {

@@ -19,6 +19,18 @@ public:
     Loader(Flags const& flags, Sources const& sources) : flags_(flags), sources_(sources) {}
     Loaded load();
 
+    // What readers of a part need.
+
+    /// `{"env": …}` or `{"file": …}`; nothing, with the error told, when it is neither or gives no text.
+    std::optional<Secret> secret_of(nlohmann::json const& form, std::string const& place);
+    /// The variable `name`, or the file that `name`_FILE names; nothing when neither is set or there is an error.
+    std::optional<Secret> secret_variable(std::string const& name);
+    void complain(std::string place, std::string message, std::string setting = {});
+    void warn(std::string message) { loaded_.config.warnings.push_back(std::move(message)); }
+    [[nodiscard]] std::size_t error_count() const { return loaded_.errors.size() + untold_; }
+    [[nodiscard]] std::string const& folder() const { return folder_; }  ///< of the file
+    [[nodiscard]] Config& config() { return loaded_.config; }
+
 private:
     // config.cpp: the table's settings, and how they fit each other
     void read_config_file();
@@ -28,6 +40,7 @@ private:
     void read_flags();
     void apply(Setting const& setting, Given const& given, std::string const& place);
     void fill_in_defaults();
+    std::string usual_state_dir();
     void check_addresses();
     void check_limits();
     void note_doubts();
@@ -40,16 +53,17 @@ private:
     void read_htpasswd();
     void read_upstream_credential();
 
-    /// `{"env": …}` or `{"file": …}`; nothing, with the error told, when it is neither or gives no text.
-    std::optional<Secret> secret_of(nlohmann::json const& form, std::string const& place);
-    /// The variable `name`, or the file that `name`_FILE names; nothing when neither is set or there is an error.
-    std::optional<Secret> secret_variable(std::string const& name);
+    void read_notifications();  // config_notify.cpp
+
     std::optional<Secret> secret_file(std::string const& path, std::string const& place, std::string_view folder);
 
     Sources::File read(std::string const& path);
     std::optional<std::string> variable(std::string const& name);  ///< empty counts as unset
-    void complain(std::string place, std::string message, std::string setting = {});
-    void warn(std::string message) { loaded_.config.warnings.push_back(std::move(message)); }
+    /// What the file says at one of `other_pointers`; nullptr: nothing.
+    [[nodiscard]] nlohmann::json const* other(std::string_view pointer) const {
+        auto const found = others_.find(pointer);
+        return found == others_.end() ? nullptr : found->second;
+    }
     /// Where the setting's value came from; its pointer when that was the default.
     [[nodiscard]] std::string place_of(std::string const& name) const;
     [[nodiscard]] bool given(std::string const& name) const { return places_.contains(name); }
@@ -62,8 +76,7 @@ private:
     nlohmann::json file_;       ///< null without one
     bool file_broken_ = false;  ///< it exists, but what it says is not known: no complaints about what is missing
     std::string folder_;        ///< of the file
-    nlohmann::json const* users_ = nullptr;
-    nlohmann::json const* upstream_password_ = nullptr;
+    std::map<std::string, nlohmann::json const*, std::less<>> others_;  ///< by pointer, as far as they are there
     std::map<std::string, std::string> places_;  ///< of the settings that were given, by name: the winner's
     std::set<std::string> known_variables_;      ///< asked for
 

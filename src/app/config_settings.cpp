@@ -5,76 +5,52 @@
 
 #include "config_address.hpp"
 #include "config_json.hpp"
+#include "config_kinds.hpp"
 #include "durations.hpp"
+#include "ocgate/notify/http.hpp"
 
 namespace ocgate::app {
 namespace {
 
 using namespace std::chrono_literals;
 
+// In the order of their enumerations.
+constexpr std::string_view log_format_words[] = {"json", "text"};
+constexpr std::string_view log_level_words[] = {"debug", "info", "warn", "error", "off"};
+
 template <class T>
 using Field = T& (*)(Config&);
 
-Mistakes expected(std::string what, Given const& given) {
-    return {{"", "expected " + std::move(what) + ", got " + given.description()}};
-}
+Mistakes expected(std::string_view what, Given const& given) { return {{"", unlike(what, given)}}; }
 
-/// Text of a flag or variable, or a JSON string.
-std::optional<std::string_view> as_string(Given const& given) {
-    if (given.is_text()) return given.text();
-    if (given.json().is_string()) return given.json().get_ref<std::string const&>();
-    return std::nullopt;
-}
-
-/// An unsigned JSON number, or digits from a flag or variable. In the file `"4"` is not 4.
-std::optional<std::uint64_t> as_integer(Given const& given) {
-    if (given.is_text()) return parse_integer(given.text());
-    if (given.json().is_number_unsigned()) return given.json().get<std::uint64_t>();
-    return std::nullopt;
+/// Puts what was taken where it belongs.
+template <class T, class Value>
+Mistakes keep(Taken<Value> taken, T& field) {
+    if (!taken.value) return {{"", std::move(taken.problem)}};
+    field = static_cast<T>(std::move(*taken.value));
+    return {};
 }
 
 template <class T>
 auto integer(std::uint64_t low, std::uint64_t high, Field<T> field) {
-    return [=](Given const& given, Config& config) -> Mistakes {
-        auto const value = as_integer(given);
-        if (!value || *value < low || *value > high)
-            return expected("an integer from " + std::to_string(low) + " to " + std::to_string(high), given);
-        field(config) = static_cast<T>(*value);
-        return {};
-    };
+    return [=](Given const& given, Config& config) { return keep<T>(take_integer(given, low, high), field(config)); };
 }
 
 template <class T>
 auto size(std::uint64_t low, std::uint64_t high, Field<T> field, std::string_view note = {}) {
-    return [=](Given const& given, Config& config) -> Mistakes {
-        auto value = as_integer(given);
-        if (auto const text = as_string(given); !value && text) value = parse_size(*text);
-        if (!value || *value < low || *value > high)
-            return expected("a size from " + size_text(low) + " to " + size_text(high) + std::string(note) +
-                                ", as bytes or with KiB, MiB or GiB",
-                            given);
-        field(config) = static_cast<T>(*value);
-        return {};
-    };
+    return
+        [=](Given const& given, Config& config) { return keep<T>(take_size(given, low, high, note), field(config)); };
 }
 
 enum class Zero : std::uint8_t { refused, none };
 
 template <class T>
 auto duration(milliseconds low, milliseconds high, Field<T> field, Zero zero = Zero::refused) {
+    DurationRange const range{low, high, zero == Zero::none, std::is_same_v<T, std::chrono::seconds>};
     return [=](Given const& given, Config& config) -> Mistakes {
-        constexpr bool whole_seconds = std::is_same_v<T, std::chrono::seconds>;
-        std::optional<milliseconds> value;
-        if (auto const text = as_string(given)) value = parse_duration(*text);
-        // 0 is the one number that needs no unit.
-        if (!value && !given.is_text() && as_integer(given) == 0) value = 0ms;
-        bool const off = zero == Zero::none && value == 0ms;
-        if (!value || (!off && (*value < low || *value > high)) || (whole_seconds && *value % 1s != 0ms))
-            return expected((whole_seconds ? "a duration in whole seconds from " : "a duration from ") +
-                                duration_text(low) + " to " + duration_text(high) +
-                                (zero == Zero::none ? ", or 0 for none" : "") + ", with its unit (250ms, 30s, 5m, 1h)",
-                            given);
-        field(config) = std::chrono::duration_cast<T>(*value);
+        auto taken = take_duration(given, range);
+        if (!taken.value) return {{"", std::move(taken.problem)}};
+        field(config) = std::chrono::duration_cast<T>(*taken.value);
         return {};
     };
 }
@@ -95,17 +71,10 @@ auto boolean(Field<bool> field) {
     };
 }
 
+/// One of `words`, which are in the order of T.
 template <class T>
-auto choice(std::vector<std::pair<std::string_view, T>> words, Field<T> field) {
-    return [=](Given const& given, Config& config) -> Mistakes {
-        std::string known;
-        auto const text = as_string(given);
-        for (auto const& [word, value] : words) {
-            if (text == word) return field(config) = value, Mistakes{};
-            known += (known.empty() ? "" : ", ") + std::string(word);
-        }
-        return expected("one of " + known, given);
-    };
+auto choice(std::span<std::string_view const> words, Field<T> field) {
+    return [=](Given const& given, Config& config) { return keep<T>(take_word(given, words), field(config)); };
 }
 
 auto listen_address(Field<rt::Address> field) {
@@ -151,11 +120,33 @@ Mistakes apply_realm(Given const& given, Config& config) {
     return {};
 }
 
-Mistakes apply_htpasswd_file(Given const& given, Config& config) {
-    auto const text = as_string(given);
-    if (!text || text->empty() || text->find('\0') != std::string_view::npos) return expected("a path", given);
-    config.htpasswd_file = resolve_path(*text, given.folder);
+Mistakes apply_state_dir(Given const& given, Config& config) {
+    auto taken = take_path(given);
+    if (!taken.value) return expected("a path, or none", given);
+    config.state_dir_given = true;
+    config.state_dir = as_string(given) == "none" ? std::string() : std::move(*taken.value);
     return {};
+}
+
+Mistakes apply_public_url(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    std::string problem;
+    auto const url = notify::parse_url(text.value_or(""), problem);
+    if (!url || !url->authorization.empty() || url->target != "/" ||
+        text->find_first_of("?#@") != std::string_view::npos) {
+        // What may hold a password is not repeated.
+        bool const tell = !text || text->find('@') == std::string_view::npos;
+        return {{"",
+                 "expected https://host or http://host, with its port where that is not the usual one, without "
+                 "path, query and credentials" +
+                     (tell ? ", got " + given.description() : "")}};
+    }
+    config.notify.public_url = (url->tls ? "https://" : "http://") + url->authority;
+    return {};
+}
+
+auto path(Field<std::string> field) {
+    return [=](Given const& given, Config& config) { return keep<std::string>(take_path(given), field(config)); };
 }
 
 std::string_view trimmed(std::string_view text) {
@@ -195,7 +186,7 @@ auto list(std::string_view of_what, std::string_view wanted, Field<std::vector<T
             if (value) {
                 values.push_back(std::move(*value));
             } else {
-                auto mistake = expected(std::string(wanted), entries[i]).front();
+                auto mistake = expected(wanted, entries[i]).front();
                 if (!given.is_text()) mistake.at = "/" + std::to_string(i);
                 mistakes.push_back(std::move(mistake));
             }
@@ -241,21 +232,20 @@ std::vector<Setting> make_settings() {
          "local socket of `ocgate drain`, or none; default: $XDG_RUNTIME_DIR/ocgate.sock, else "
          "/tmp/ocgate-<uid>/control.sock",
          apply_control_socket},
+        {"/state_dir", "PATH", "",
+         "folder of what survives a crash, or none; default: $STATE_DIRECTORY, $XDG_STATE_HOME/ocgate or "
+         "$HOME/.local/state/ocgate",
+         apply_state_dir},
         {"/log_format", "FORMAT", "json", "json or text",
          choice<ops::LogFormat>(
-             {{"json", ops::LogFormat::json}, {"text", ops::LogFormat::text}},
-             [](Config & c) -> auto& { return c.log.format; })},
+             log_format_words, [](Config & c) -> auto& { return c.log.format; })},
         {"/log_level", "LEVEL", "info", "debug, info, warn, error or off",
          choice<ops::LogLevel>(
-             {{"debug", ops::LogLevel::debug},
-              {"info", ops::LogLevel::info},
-              {"warn", ops::LogLevel::warn},
-              {"error", ops::LogLevel::error},
-              {"off", ops::LogLevel::off}},
-             [](Config & c) -> auto& { return c.log.level; })},
+             log_level_words, [](Config & c) -> auto& { return c.log.level; })},
         {"/access_log", "", "true", "one line per request", boolean([](Config & c) -> auto& { return c.log.access; })},
 
-        {"/htpasswd_file", "PATH", "", "users in htpasswd form", apply_htpasswd_file},
+        {"/htpasswd_file", "PATH", "", "users in htpasswd form",
+         path([](Config & c) -> auto& { return c.htpasswd_file; })},
         {"/realm", "TEXT", "opencode", "what login dialogs show", apply_realm},
         {"/allowed_origins", "LIST", "",
          "origins of web pages, besides our own, that may send changes; JSON also takes opencode's --cors",
@@ -340,6 +330,23 @@ std::vector<Setting> make_settings() {
         {"/timeouts/probe", "DURATION", "10s", "one look at the upstream; 100ms to 5m",
          duration<milliseconds>(
              100ms, 5min, [](Config & c) -> auto& { return c.probe_timeout; })},
+
+        {"/notifications/privacy", "WORD", "full",
+         "how much of what happened leaves for targets: minimal, summary or full; a route may say otherwise",
+         choice<notify::Privacy>(
+             privacy_words, [](Config & c) -> auto& { return c.notify.rules.privacy; })},
+        {"/notifications/public_url", "URL", "",
+         "where people reach this gateway, for links in messages: https://code.example; default: no links",
+         apply_public_url},
+        {"/notifications/ca_file", "PATH", "",
+         "certificates (PEM) that targets' servers are checked with, instead of the system's",
+         path([](Config & c) -> auto& { return c.notify.ca_file; })},
+        {"/notifications/same_error", "DURATION", "10m", "the same error is told once in this time; 0 to 30d",
+         duration<milliseconds>(
+             0ms, max_duration, [](Config & c) -> auto& { return c.notify.same_error; })},
+        {"/notifications/retries", "N", "3", "attempts of the model's that failed before it is told, 1 to 1000",
+         integer<unsigned>(
+             1, 1000, [](Config & c) -> auto& { return c.notify.retries; })},
     };
 }
 

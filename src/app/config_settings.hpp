@@ -2,6 +2,7 @@
 // The command line, the loader and the tests all read this table.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <span>
@@ -51,7 +52,17 @@ struct Setting {
 /// Keys of the file that are no settings of the table.
 inline constexpr std::string_view users_pointer = "/users";
 inline constexpr std::string_view upstream_password_pointer = "/upstream/password";
+inline constexpr std::string_view targets_pointer = "/notifications/targets";
+inline constexpr std::string_view routes_pointer = "/notifications/routes";
+inline constexpr std::string_view quiet_hours_pointer = "/notifications/quiet_hours";
+inline constexpr std::string_view presence_pointer = "/notifications/presence";
 inline constexpr std::string_view schema_pointer = "/$schema";  ///< for editors; not looked at
+inline constexpr std::array other_pointers{users_pointer,  upstream_password_pointer, targets_pointer,
+                                           routes_pointer, quiet_hours_pointer,       presence_pointer,
+                                           schema_pointer};
+
+/// notify::Privacy in words, in its order.
+inline constexpr std::array<std::string_view, 3> privacy_words{"minimal", "summary", "full"};
 
 inline constexpr std::size_t max_list_entries = 256;
 

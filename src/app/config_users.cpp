@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "config_json.hpp"
+#include "config_kinds.hpp"
 #include "config_loader.hpp"
 #include "ocgate/auth/basic.hpp"
 #include "ocgate/auth/htpasswd.hpp"
@@ -14,11 +15,6 @@ namespace {
 
 constexpr std::string_view password_forms = "expected {\"env\": \"NAME\"} or {\"file\": \"/path\"}";
 constexpr std::string_view name_form = "expected a name of 1 to 255 bytes, UTF-8 without colon and control characters";
-
-std::string kind_of(nlohmann::json const& value) {
-    return value.is_null() ? "null"
-                           : (value.is_array() || value.is_object() ? "an " : "a ") + std::string(value.type_name());
-}
 
 bool is_variable_name(std::string_view text) {
     auto const fits = [](char c) {
@@ -54,14 +50,14 @@ std::string password_problem(Secret const& password) {
 
 void Loader::read_accounts() {
     read_server_pair();
-    if (users_ != nullptr) {
+    if (auto const* const users = other(users_pointer)) {
         user_wanted_ = true;
-        if (!users_->is_array() || users_->size() > max_users) {
+        if (!users->is_array() || users->size() > max_users) {
             complain(std::string(users_pointer),
-                     "expected an array of at most " + std::to_string(max_users) + " users, got " + kind_of(*users_));
+                     "expected an array of at most " + std::to_string(max_users) + " users, got " + kind_of(*users));
         } else {
-            for (std::size_t i = 0; i < users_->size(); ++i)
-                read_user((*users_)[i], std::string(users_pointer) + "/" + std::to_string(i));
+            for (std::size_t i = 0; i < users->size(); ++i)
+                read_user((*users)[i], std::string(users_pointer) + "/" + std::to_string(i));
         }
     }
     read_htpasswd();
@@ -76,14 +72,14 @@ void Loader::read_accounts() {
 
 void Loader::read_server_pair() {
     auto const name = variable("OPENCODE_SERVER_USERNAME");
-    auto const errors = loaded_.errors.size() + untold_;
+    auto const errors = error_count();
     auto password = secret_variable("OPENCODE_SERVER_PASSWORD");
     if (name && !auth::is_user_name(*name)) complain("OPENCODE_SERVER_USERNAME", std::string(name_form));
     if (password) {
         if (auto problem = password_problem(*password); !problem.empty())
             complain("OPENCODE_SERVER_PASSWORD", std::move(problem));
     }
-    server_pair_failed_ = errors != loaded_.errors.size() + untold_;
+    server_pair_failed_ = errors != error_count();
     user_wanted_ = server_pair_failed_ || password;
     if (server_pair_failed_) return;
     if (!password) {
@@ -197,16 +193,16 @@ void Loader::read_htpasswd() {
 
 void Loader::read_upstream_credential() {
     auto& config = loaded_.config;
-    auto const errors = loaded_.errors.size() + untold_;
+    auto const errors = error_count();
     // What the file says is checked also where a variable overrules it.
     std::optional<Secret> password;
     std::string place(upstream_password_pointer);
-    if (upstream_password_ != nullptr) password = secret_of(*upstream_password_, place);
+    if (auto const* const form = other(upstream_password_pointer)) password = secret_of(*form, place);
     if (auto from_environment = secret_variable("OCGATE_UPSTREAM_PASSWORD")) {
         password = std::move(from_environment);
         place = "OCGATE_UPSTREAM_PASSWORD";
     }
-    bool const failed = errors != loaded_.errors.size() + untold_;
+    bool const failed = errors != error_count();
     bool const named = !config.upstream_user.empty();
     if (!named) config.upstream_user = server_pair_ ? server_pair_->name : "opencode";
     if (!password && !failed && server_pair_) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "ocgate/app/notify_config.hpp"
 #include "ocgate/auth/settings.hpp"
 #include "ocgate/ops/log.hpp"
 #include "ocgate/proxy/limits.hpp"
@@ -36,6 +37,10 @@ struct Config {
     bool control_socket_given = false;  ///< asked for: not to have it is an error then, otherwise a warning
     unsigned threads = 1;
     ops::LogOptions log;
+    /// Folder of what must survive a crash; empty: memory only. By default the first of `$STATE_DIRECTORY` (systemd),
+    /// `$XDG_STATE_HOME/ocgate` and `$HOME/.local/state/ocgate` whose variable is set.
+    std::string state_dir;
+    bool state_dir_given = false;
 
     // Replaced whole by a reload.
     rt::Address upstream{"127.0.0.1", 4096, {}};
@@ -48,6 +53,7 @@ struct Config {
     milliseconds probe_interval{10'000};
     milliseconds probe_timeout{10'000};  ///< opencode is one thread: a large attachment delays it by seconds
     milliseconds drain_timeout{25'000};  ///< after it, drain insists. Kubernetes grants 30 s by default
+    NotifyConfig notify;
 
     /// The file, the secrets and the htpasswd file, in the order of reading, each once; also those that could not be
     /// read: what a reload watches.

@@ -10,6 +10,7 @@
 
 #include "config_json.hpp"
 #include "config_kit.hpp"
+#include "config_routes.hpp"
 #include "config_settings.hpp"
 
 namespace ocgate::app {
@@ -26,8 +27,7 @@ std::string shipped(std::string const& name) {
 }
 
 std::set<std::string> known_keys() {
-    std::set<std::string> known{std::string(users_pointer), std::string(upstream_password_pointer),
-                                std::string(schema_pointer)};
+    std::set<std::string> known(other_pointers.begin(), other_pointers.end());
     for (auto const& setting : settings()) known.emplace(setting.pointer);
     return known;
 }
@@ -78,15 +78,62 @@ TEST(ConfigFiles, TheSchemaKnowsWhatTheLoaderKnows) {
     }
 }
 
+/// The keys that an object of the schema takes; it takes no others.
+std::set<std::string> keys(nlohmann::json const& object) {
+    EXPECT_EQ(object.value("additionalProperties", true), false) << object;
+    std::set<std::string> all;
+    for (auto const& [key, schema] : object["properties"].items()) all.insert(key);
+    return all;
+}
+
+std::set<std::string> set_of(Fields::Words words) { return {words.begin(), words.end()}; }
+
+TEST(ConfigFiles, TheSchemaKnowsTargetsAndRoutes) {
+    auto const schema = nlohmann::json::parse(shipped("ocgate.schema.json"));
+    auto const& defs = schema["$defs"];
+    std::set<std::string> types;
+    for (auto const& one : defs["target"]["oneOf"]) {
+        auto const type = one["$ref"].get<std::string>().substr(std::string("#/$defs/").size());
+        types.insert(type);
+        EXPECT_EQ(defs[type]["properties"]["type"]["const"], type);
+        EXPECT_EQ(keys(defs[type]), set_of(keys_of_target(type))) << type;
+    }
+    EXPECT_EQ(types, (std::set<std::string>{"ntfy", "discord", "webhook", "log"}));
+    EXPECT_EQ(keys(defs["route"]), set_of(route_keys));
+    EXPECT_EQ(keys(defs["route"]["properties"]["escalate"]), set_of(escalate_keys));
+    EXPECT_EQ(keys(defs["quiet_hours"]), set_of(quiet_hours_keys));
+    EXPECT_EQ(keys(defs["span"]), set_of(span_keys));
+    EXPECT_EQ(keys(defs["presence"]), set_of(presence_keys));
+
+    auto const enumeration = [](nlohmann::json const& words) {
+        EXPECT_FALSE(words.empty());
+        return words.get<std::set<std::string>>();
+    };
+    EXPECT_EQ(keys(defs["words"]), set_of(notify::all_events));
+    EXPECT_EQ(enumeration(defs["route"]["properties"]["events"]["items"]["enum"]), set_of(notify::all_events));
+    EXPECT_EQ(enumeration(defs["route"]["properties"]["privacy"]["enum"]), set_of(privacy_words));
+    EXPECT_EQ(enumeration(defs["span"]["properties"]["days"]["items"]["enum"]), set_of(day_words));
+    auto const& notifications = schema["properties"]["notifications"]["properties"];
+    EXPECT_EQ(enumeration(notifications["privacy"]["enum"]), set_of(privacy_words));
+    EXPECT_EQ(notifications["targets"]["maxProperties"], max_targets);
+    EXPECT_EQ(notifications["routes"]["maxItems"], max_routes);
+}
+
 TEST(ConfigFiles, TheExampleIsValidAndShowsEveryKey) {
     auto const text = shipped("ocgate.example.jsonc");
     World world(text);
-    world.variable("UPSTREAM_PASSWORD", "hunter2").variable("ALICE_PASSWORD", "hunter2");
+    for (auto const* name : {"UPSTREAM_PASSWORD", "ALICE_PASSWORD", "PHONE_TOKEN", "HOOK_API_KEY"})
+        world.variable(name, "hunter2");
+    world.variable("TEAM_WEBHOOK", "https://discord.com/api/webhooks/1/hunter2");
     world.files["/run/secrets/bob"] = "hunter2\n";
+    world.files["/run/secrets/ntfy"] = "hunter2\n";
+    world.files["/run/secrets/hook-key"] = "whsec_hunter2AAAAAAAAAAAAAAAAAAAAAAAAA\n";
     world.files["/etc/ocgate/htpasswd"] = "erin:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=\n";
     auto const config = world.valid();
     EXPECT_THAT(config.warnings, IsEmpty());
     EXPECT_EQ(config.auth.accounts.size(), 5U);
+    EXPECT_EQ(config.notify.targets.size(), 5U);
+    EXPECT_EQ(config.notify.rules.rules.size(), 4U);
 
     auto const example = read_json(text, "example").value;
     for (auto const& key : known_keys()) EXPECT_TRUE(example.contains(nlohmann::json::json_pointer(key))) << key;
@@ -97,6 +144,24 @@ TEST(ConfigFiles, TheExampleIsValidAndShowsEveryKey) {
             EXPECT_EQ(value.is_string() ? value.get<std::string>() : value.dump(), setting.fallback) << setting.pointer;
         }
     }
+    // And every key of a target, a route, a span.
+    auto const& notifications = example["notifications"];
+    std::map<std::string, std::set<std::string>> shown;
+    for (auto const& [name, target] : notifications["targets"].items())
+        for (auto const& [key, value] : target.items()) shown[target["type"].get<std::string>()].insert(key);
+    for (auto const* type : {"ntfy", "log"}) {
+        auto wanted = set_of(keys_of_target(type));
+        wanted.erase("ca_file");  // another type's
+        EXPECT_EQ(shown[type], wanted) << type;
+    }
+    EXPECT_THAT(shown["discord"], IsSupersetOf({"url", "mentions"}));
+    EXPECT_THAT(shown["webhook"], IsSupersetOf({"url", "keys", "headers", "body", "ca_file"}));
+    for (auto const& route : notifications["routes"])
+        for (auto const& [key, value] : route.items()) shown["route"].insert(key);
+    EXPECT_EQ(shown["route"], set_of(route_keys));
+    for (auto const& span : notifications["quiet_hours"]["spans"])
+        for (auto const& [key, value] : span.items()) shown["span"].insert(key);
+    EXPECT_EQ(shown["span"], set_of(span_keys));
 }
 
 class Folder : public ::testing::Test {

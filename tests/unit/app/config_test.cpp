@@ -39,8 +39,10 @@ std::string fingerprint(Config const& c) {
         << l.body_bytes << ' ' << l.connections << ' ' << l.idle_upstreams;
     for (auto const time :
          {l.request_head, l.keep_alive, l.dial, l.first_byte, l.idle_body, l.tunnel_idle, l.stall_timeout, l.heartbeat,
-          l.idle_upstream, c.drain_timeout, c.probe_interval, c.probe_timeout})
+          l.idle_upstream, c.drain_timeout, c.probe_interval, c.probe_timeout, c.notify.same_error})
         out << ' ' << time.count();
+    out << ' ' << c.state_dir << ' ' << c.state_dir_given << ' ' << int(c.notify.rules.privacy) << ' '
+        << c.notify.public_url << ' ' << c.notify.ca_file << ' ' << c.notify.retries;
     return out.str();
 }
 
@@ -100,6 +102,15 @@ std::vector<Row> const& rows() {
         {"timeouts_drain", {"0", R"("0")", R"("1h")"}, {R"("61m")", "-1"}},
         {"timeouts_probe_interval", {R"("1s")"}, {R"("0")"}},
         {"timeouts_probe", {R"("1s")"}, {R"("6m")"}},
+        {"state_dir", {R"("/var/lib/x")", R"("none")"}, {R"("")", "1", "null", R"("a\u0000b")"}},
+        {"notifications_privacy", {R"("minimal")", R"("summary")"}, {R"("Full")", R"("none")", "1", "null"}},
+        {"notifications_public_url",
+         {R"("https://code.example")", R"("http://10.0.0.1:8080/")", R"("https://[::1]:1")"},
+         {R"("code.example")", R"("https://code.example/x")", R"("https://me@code.example")", R"("https://a?b")",
+          R"("https://a#b")", R"("ftp://a")", R"("https://")", R"("")", "1", "null"}},
+        {"notifications_ca_file", {R"("/etc/own.pem")"}, {R"("")", "1", "[]"}},
+        {"notifications_same_error", {R"("1m")", R"("0")", "0", R"("30d")"}, {R"("31d")", "10", "null"}},
+        {"notifications_retries", {"1", "1000"}, {"0", "1001", R"("3")"}},
     };
     return all;
 }
@@ -283,6 +294,12 @@ TEST(Config, UnknownKeysSayWhatWasMeant) {
     EXPECT_THAT(World(R"({"upstream/url": "http://127.0.0.1:1"})").errors(),
                 ElementsAre(StartsWith("/upstream~1url: ")));
     EXPECT_THAT(World(R"({"": 1})").errors(), ElementsAre("/: unknown key"));
+    EXPECT_THAT(World(R"({"targets": {}})").errors(),
+                ElementsAre("/targets: unknown key; did you mean /notifications/targets?"));
+    EXPECT_THAT(World(R"({"notifications": {"quiet_hour": {}}})").errors(),
+                ElementsAre("/notifications/quiet_hour: unknown key; did you mean \"quiet_hours\"?"));
+    EXPECT_THAT(World(R"({"notifications": []})").errors(),
+                ElementsAre("/notifications: expected an object, got an array of 0"));
     EXPECT_THAT(World(R"({"$schema": "./ocgate.schema.json"})").errors(), IsEmpty());
 }
 
@@ -338,11 +355,40 @@ TEST(Config, TheControlSocketHasAPlaceOfItsOwn) {
     EXPECT_THAT(far.config.warnings, ElementsAre(HasSubstr("too long")));
 }
 
+TEST(Config, WhatSurvivesACrashHasAFolder) {
+    auto const of = [](World const& world) { return world.valid().state_dir; };
+    auto const home = World().variable("HOME", "/home/me");
+    EXPECT_EQ(of(World()), "") << "memory only";
+    EXPECT_EQ(of(home), "/home/me/.local/state/ocgate");
+    EXPECT_FALSE(home.valid().state_dir_given);
+    auto world = home;
+    EXPECT_EQ(of(world.variable("XDG_STATE_HOME", "relative")), "/home/me/.local/state/ocgate");
+    EXPECT_EQ(of(world.variable("XDG_STATE_HOME", "/state")), "/state/ocgate");
+    EXPECT_EQ(of(world.variable("STATE_DIRECTORY", "/var/lib/ocgate:/var/lib/more")), "/var/lib/ocgate");
+    EXPECT_EQ(of(world.variable("OCGATE_STATE_DIR", "none")), "");
+    EXPECT_TRUE(world.valid().state_dir_given);
+    EXPECT_EQ(of(world.flag("state_dir", "/here")), "/here");
+}
+
+TEST(Config, AnAddressForLinksIsWrittenOneWay) {
+    auto const of = [](std::string url) {
+        return World().flag("notifications_public_url", std::move(url)).valid().notify.public_url;
+    };
+    EXPECT_EQ(of("HTTPS://Code.Example:443/"), "https://code.example");
+    EXPECT_EQ(of("http://code.example:8080"), "http://code.example:8080");
+    EXPECT_THAT(
+        World().flag("notifications_public_url", "https://me:hunter2@code.example").errors(),
+        ElementsAre(AllOf(StartsWith("--notifications-public-url: expected https://host"), HasSubstr("credentials"))));
+}
+
 TEST(Config, PathsInTheFileBeginAtItsFolder) {
-    World world(R"({"htpasswd_file": "users", "control_socket": "c.sock"})");
+    World world(R"({"htpasswd_file": "users", "control_socket": "c.sock", "state_dir": "state",
+                    "notifications": {"ca_file": "own.pem"}})");
     world.files["/etc/users"] = "a:{SHA}0DPiKuNIrrVmD8IUCuw1hQxNqZc=\n";
     auto const config = world.valid();
     EXPECT_EQ(config.control_socket, "/etc/c.sock");
+    EXPECT_EQ(config.state_dir, "/etc/state");
+    EXPECT_EQ(config.notify.ca_file, "/etc/own.pem");
     EXPECT_THAT(config.files, ElementsAre("/etc/ocgate.json", "/etc/users"));
     EXPECT_EQ(World().flag("control_socket", "c.sock").valid().control_socket, "c.sock");
 }
