@@ -33,6 +33,7 @@ ALLOWED = {
 LIBRARIES = {
     "nlohmann/": {"opencode", "notify", "bridge", "ops", "app"},
     "prometheus/": {"ops", "app"},
+    "cctz/": {"notify"},
     "CLI/": {"app"},
     "boost/asio": {"rt", "proxy", "auth", "ops", "opencode", "notify", "bridge", "app"},
     "boost/beast": {"ops", "notify"},
