@@ -47,6 +47,19 @@ std::string_view word_for(opencode::QuestionOver::Outcome outcome) noexcept {
     return "gone";
 }
 
+/// What `dumped` made, read again; anything may be missing.
+std::string text_in(json const& facts, char const* pointer) {
+    json::json_pointer const place(pointer);
+    if (!facts.is_object() || !facts.contains(place)) return {};
+    auto const& found = facts.at(place);
+    return found.is_string() ? found.get<std::string>() : std::string();
+}
+
+constexpr std::string_view upstream_kind = "upstream_down";
+constexpr std::string_view retry_prefix = "retry/";
+/// An agent of opencode's own that a person or a full context calls; what it writes is for the next step (1.18.33).
+constexpr std::string_view compaction = "compaction";
+
 std::string permission_key(std::string_view id) { return "permission/" + std::string(id); }
 std::string question_key(std::string_view id) { return "question/" + std::string(id); }
 
@@ -76,6 +89,8 @@ std::int64_t Teller::now_ms() const {
     return duration_cast<milliseconds>(needs_.wall().time_since_epoch()).count();
 }
 
+std::string Teller::who(std::string_view request) const { return needs_.who ? needs_.who(request) : std::string(); }
+
 void Teller::happened(opencode::Happening const& happening, rt::Instant now) {
     now_ = now;
     std::visit([this](auto const& what) { tell(what); }, happening);
@@ -98,7 +113,8 @@ void Teller::tell(opencode::PermissionPending const& what) {
 }
 
 void Teller::tell(opencode::PermissionOver const& what) {
-    needs_.resolve(permission_key(what.id), word_for(what.outcome), {});
+    bool const answered = what.outcome != opencode::PermissionOver::Outcome::gone;
+    needs_.resolve(permission_key(what.id), word_for(what.outcome), answered ? who(what.id) : std::string());
 }
 
 void Teller::tell(opencode::QuestionPending const& what) {
@@ -117,20 +133,36 @@ void Teller::tell(opencode::QuestionPending const& what) {
 }
 
 void Teller::tell(opencode::QuestionOver const& what) {
-    needs_.resolve(question_key(what.id), word_for(what.outcome), {});
+    bool const answered = what.outcome != opencode::QuestionOver::Outcome::gone;
+    needs_.resolve(question_key(what.id), word_for(what.outcome), answered ? who(what.id) : std::string());
+}
+
+/// Somebody has seen what its last turn came to, and went on.
+void Teller::tell(opencode::TurnBegan const& what) {
+    auto matches = [root = what.root.id](notify::Raised const& raised) {
+        return raised.subject == root && (raised.kind == "complete" || raised.kind == "error");
+    };
+    needs_.resolve_where(std::move(matches), "continued");
 }
 
 void Teller::tell(opencode::TurnCompleted const& what) {
+    end_left_retries(what.root.id, "recovered");
     if (what.duration < rules_.shortest_turn && what.seen_from_start) return;
+    // Somebody had the session summed up, and nothing else was done.
+    if (what.agent == compaction && what.steps <= 1) return;
     auto facts = facts_of(what.root, {});
     auto const at = now_ms();
     facts["at_ms"] = at;
-    facts["turn"] = {
+    auto& turn = facts["turn"];
+    turn = {
         {"duration_ms", std::chrono::duration_cast<std::chrono::milliseconds>(what.duration).count()},
         {"cost", what.usage.cost},
-        {"tokens", {{"input", what.usage.input}, {"output", what.usage.output}, {"reasoning", what.usage.reasoning}}},
-        {"words", what.words}};
-    if (!what.agent.empty()) facts["agent"] = what.agent;
+        {"tokens", {{"input", what.usage.input}, {"output", what.usage.output}, {"reasoning", what.usage.reasoning}}}};
+    if (!what.seen_from_start) turn["at_least"] = true;
+    if (what.agent != compaction) {
+        turn["words"] = what.words;
+        if (!what.agent.empty()) facts["agent"] = what.agent;
+    }
     needs_.raise({.key = "complete/" + what.root.id + "/" + std::to_string(at),
                   .kind = "complete",
                   .subject = what.root.id,
@@ -138,20 +170,26 @@ void Teller::tell(opencode::TurnCompleted const& what) {
                   .facts = dumped(facts)});
 }
 
-void Teller::tell(opencode::TurnFailed const& what) {
-    auto facts = facts_of(what.root, {});
-    auto const print = fingerprint(facts["project"].get_ref<std::string const&>(), what.name, what.text);
-    auto const told = errors_.find(print);
-    if (told != errors_.end() && now_ - told->second < rules_.same_error) return;
-    if (told == errors_.end() && errors_.size() >= max_errors) {
-        auto const older = [](auto const& a, auto const& b) { return a.second < b.second; };
+void Teller::remember_error(std::string print, std::string key, rt::Instant when) {
+    if (errors_.size() >= max_errors && !errors_.contains(print)) {
+        auto const older = [](auto const& a, auto const& b) { return a.second.told < b.second.told; };
         errors_.erase(std::min_element(errors_.begin(), errors_.end(), older));
     }
-    errors_.insert_or_assign(print, now_);
+    errors_.insert_or_assign(std::move(print), Error{std::move(key), when});
+}
+
+void Teller::tell(opencode::TurnFailed const& what) {
+    end_left_retries(what.root.id, "given up");
+    auto facts = facts_of(what.root, {});
+    auto print = fingerprint(facts["project"].get_ref<std::string const&>(), what.name, what.text);
+    auto const told = errors_.find(print);
+    if (told != errors_.end() && now_ - told->second.told < rules_.same_error) return;
     auto const at = now_ms();
+    auto const key = "error/" + what.root.id + "/" + std::to_string(at);
+    remember_error(std::move(print), key, now_);
     facts["at_ms"] = at;
     facts["error"] = {{"name", what.name}, {"text", what.text}, {"status", what.status_code}};
-    needs_.raise({.key = "error/" + what.root.id + "/" + std::to_string(at),
+    needs_.raise({.key = key,
                   .kind = "error",
                   .subject = what.root.id,
                   .weight = notify::Weight::error,
@@ -159,16 +197,20 @@ void Teller::tell(opencode::TurnFailed const& what) {
 }
 
 // A person did that: neither an error nor a completion, and they know.
-void Teller::tell(opencode::TurnAborted const&) {}
+void Teller::tell(opencode::TurnAborted const& what) { end_left_retries(what.root.id, "given up"); }
 
 void Teller::tell(opencode::Retrying const& what) {
-    if (what.attempt < rules_.retries || retrying_.contains(what.session)) return;
+    if (auto const known = retrying_.find(what.session); known != retrying_.end()) {
+        known->second.left = false;  // and its end will be told
+        return;
+    }
+    if (what.attempt < rules_.retries) return;
     auto facts = facts_of(what.root, {});
     auto const at = now_ms();
     facts["at_ms"] = at;
     facts["retry"] = {{"attempt", what.attempt}, {"message", what.message}};
-    auto key = "retry/" + what.session + "/" + std::to_string(at);
-    retrying_[what.session] = key;
+    auto key = std::string(retry_prefix) + what.session + "/" + std::to_string(at);
+    retrying_[what.session] = {.key = key};
     needs_.raise({.key = std::move(key),
                   .kind = "retry",
                   .subject = what.root.id,
@@ -179,14 +221,95 @@ void Teller::tell(opencode::Retrying const& what) {
 void Teller::tell(opencode::RetryOver const& what) {
     auto const found = retrying_.find(what.session);
     if (found == retrying_.end()) return;
-    auto const key = std::move(found->second);
+    auto const key = std::move(found->second.key);
     retrying_.erase(found);
     needs_.resolve(key, what.recovered ? "recovered" : "given up", {});
 }
 
 void Teller::tell(opencode::SessionDeleted const& what) {
-    retrying_.erase(what.id);
-    needs_.resolve_subject(what.id, "gone");
+    if (auto const found = retrying_.find(what.id); found != retrying_.end()) {
+        auto const key = std::move(found->second.key);
+        retrying_.erase(found);
+        needs_.resolve(key, "gone", {});  // of a subagent: the subject is its root, which lives on
+    }
+    needs_.resolve_where([id = what.id](notify::Raised const& raised) { return raised.subject == id; }, "gone");
+}
+
+void Teller::upstream(bool up, std::string_view why, rt::Instant now) {
+    now_ = now;
+    if (up_ == up) return;
+    bool const told = up_ == false;
+    up_ = up;
+    if (up) {
+        if (!told) return;
+        auto matches = [](notify::Raised const& raised) { return raised.kind == upstream_kind; };
+        return needs_.resolve_where(std::move(matches), "recovered");
+    }
+    auto const at = now_ms();
+    json const facts{{"at_ms", at}, {"upstream", {{"since_ms", at}, {"why", why}}}};
+    needs_.raise({.key = std::string(upstream_kind) + "/" + std::to_string(at),
+                  .kind = std::string(upstream_kind),
+                  .subject = "upstream",
+                  .weight = notify::Weight::block,
+                  .facts = dumped(facts)});
+}
+
+// ---- over a restart
+
+void Teller::knows(notify::Raised const& raised, rt::Instant now) {
+    now_ = now;
+    auto const facts = json::parse(raised.facts, nullptr, false);
+    if (raised.kind == upstream_kind) {
+        if (up_ == true) return needs_.resolve(raised.key, "recovered", {});
+        up_ = false;
+    } else if (raised.kind == "retry" && raised.key.starts_with(retry_prefix)) {
+        auto session = raised.key.substr(retry_prefix.size());
+        session.resize(std::min(session.size(), session.find('/')));
+        Retry left{.key = raised.key, .root = raised.subject, .directory = text_in(facts, "/directory"), .left = true};
+        auto const [known, is_new] = retrying_.try_emplace(std::move(session), left);
+        if (is_new || known->second.key == raised.key) return;
+        // It was heard of before this was read: the earlier one stands, and the other is told to nobody.
+        auto const twice = std::exchange(known->second.key, raised.key);
+        needs_.resolve(twice, "gone", {});
+    } else if (raised.kind == "error") {
+        auto const at = facts.is_object() ? facts.value("at_ms", json()) : json();
+        if (!at.is_number_integer()) return;
+        auto const age = std::chrono::milliseconds(std::max<std::int64_t>(0, now_ms() - at.get<std::int64_t>()));
+        auto print =
+            fingerprint(text_in(facts, "/project"), text_in(facts, "/error/name"), text_in(facts, "/error/text"));
+        if (age < rules_.same_error && !errors_.contains(print))
+            remember_error(std::move(print), raised.key, now - age);
+    }
+}
+
+void Teller::looked(std::string_view directory, std::function<bool(std::string_view session)> const& retries) {
+    std::vector<std::string> over;
+    for (auto const& [session, retry] : retrying_) {
+        if (retry.left && retry.directory == directory && !retries(session)) over.push_back(session);
+    }
+    for (auto const& session : over) {
+        auto const key = std::move(retrying_.at(session).key);
+        retrying_.erase(session);
+        needs_.resolve(key, "over", {});
+    }
+}
+
+/// Of this root, whose turn has ended: nobody saw how the provider came round.
+void Teller::end_left_retries(std::string_view root, std::string_view outcome) {
+    std::vector<std::string> over;
+    for (auto const& [session, retry] : retrying_) {
+        if (retry.left && retry.root == root) over.push_back(session);
+    }
+    for (auto const& session : over) {
+        auto const key = std::move(retrying_.at(session).key);
+        retrying_.erase(session);
+        needs_.resolve(key, outcome, {});
+    }
+}
+
+void Teller::never_told(notify::Raised const& raised) {
+    if (raised.kind != "error") return;
+    std::erase_if(errors_, [&](auto const& error) { return error.second.key == raised.key; });
 }
 
 }  // namespace ocgate::bridge

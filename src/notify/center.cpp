@@ -1,56 +1,8 @@
-#include "ocgate/notify/center.hpp"
+#include <algorithm>
 
-#include <nlohmann/json.hpp>
+#include "center_inside.hpp"
 
 namespace ocgate::notify {
-namespace {
-
-std::string_view name_of(Privacy privacy) noexcept {
-    switch (privacy) {
-        case Privacy::minimal:
-            return "minimal";
-        case Privacy::summary:
-            return "summary";
-        case Privacy::full:
-            return "full";
-    }
-    return "minimal";
-}
-
-Privacy privacy_of(std::string_view name) noexcept {
-    if (name == "full") return Privacy::full;
-    return name == "summary" ? Privacy::summary : Privacy::minimal;
-}
-
-}  // namespace
-
-/// An incident that has not ended, and what comes next of it.
-struct Center::Active {
-    Active(Center& center, Raised r, Handling h, rt::Instant now)
-        : raised(std::move(r)),
-          handling(std::move(h)),
-          began(now),
-          deadline(
-              center.needs_.deadlines,
-              [](void* self) {
-                  auto& active = *static_cast<Active*>(self);
-                  active.home.time_came(active);
-              },
-              this),
-          home(center) {}
-
-    Raised raised;
-    Handling handling;
-    rt::Instant began;     ///< raised
-    rt::Instant opened{};  ///< with `open`
-    bool open = false;
-    bool told = false;   ///< deliveries of its own were enqueued
-    std::string leader;  ///< told together with this one
-    std::size_t reminded = 0;
-    bool escalated = false;
-    rt::Deadline deadline;
-    Center& home;
-};
 
 Center::Center(CenterNeeds needs)
     : needs_(std::move(needs)),
@@ -85,13 +37,9 @@ rt::Task<void> Center::work(Center* self) {
         for (;;) {
             auto const kept = co_await step();
             if (kept) break;
-            auto const trouble = kept.error().trouble;
             ++self->counts_.store_trouble;
             if (self->needs_.trouble) self->needs_.trouble(kept.error());
-            // A full table or a text too long does not get better by waiting; a disk does.
-            bool const hopeless = trouble == Trouble::invalid || trouble == Trouble::full ||
-                                  trouble == Trouble::unknown || trouble == Trouble::newer;
-            if (hopeless || self->stopping_) break;
+            if (is_hopeless(kept.error()) || self->stopping_) break;
             self->pausing_ = true;
             self->paused_.forget();
             self->pause_.set(self->needs_.deadlines.now() + store_pause);
@@ -111,35 +59,16 @@ rt::Task<void> Center::stop() {
 
 // ---- beginnings
 
-void Center::start() {
-    then([this]() -> rt::Task<Kept<void>> {
-        auto job = [](Outbox& outbox) { return outbox.unended(); };
-        auto left = co_await needs_.store.run(std::move(job));
-        if (!left) co_return left.error();
-        for (auto const& incident : *left) take_up(incident);
-        co_return Kept<void>{};
-    });
+Center::Active* Center::find(std::string_view key) const {
+    auto const found = active_.find(key);
+    return found == active_.end() ? nullptr : found->second.get();
 }
 
-void Center::take_up(Incident const& incident) {
-    if (active_.contains(incident.key)) return;
-    Raised raised{incident.key, incident.kind, incident.subject, incident.weight, incident.facts};
-    auto const now = needs_.deadlines.now();
-    auto* const active = add(std::move(raised), now);
-    if (!active) return;
-    if (incident.state == IncidentState::open) {
-        auto const age = std::max<std::int64_t>(0, now_ms() - incident.opened_ms);
-        active->open = active->told = true;
-        active->opened = now - std::chrono::milliseconds(age);
-        // What was due while nobody ran is not made up for: one voice, not a chorus.
-        auto const& reminders = active->handling.reminders;
-        while (active->reminded < reminders.size() && active->opened + reminders[active->reminded] <= now) {
-            ++active->reminded;
-        }
-        auto const escalate_after = active->handling.escalate_after;
-        active->escalated = escalate_after.count() > 0 && active->opened + escalate_after <= now;
-    }
-    arm(*active);
+Handling Center::handling_of(Raised const& raised) const {
+    auto handling = needs_.route(raised);
+    // A block does not wait for others of its sort, and a digest is put into none.
+    if (raised.weight == Weight::block || raised.kind == "digest") handling.digest = false;
+    return handling;
 }
 
 Center::Active* Center::add(Raised raised, rt::Instant now) {
@@ -147,7 +76,7 @@ Center::Active* Center::add(Raised raised, rt::Instant now) {
         ++counts_.refused;
         return nullptr;
     }
-    auto handling = needs_.route(raised);
+    auto handling = handling_of(raised);
     auto key = raised.key;
     auto active = std::make_unique<Active>(*this, std::move(raised), std::move(handling), now);
     auto* const added = active.get();
@@ -161,10 +90,12 @@ void Center::raise(Raised raised) {
         ++counts_.known;
         return;
     }
+    if (raised.subject.empty()) raised.subject = raised.kind;  // the outbox wants a name
     auto* const active = add(std::move(raised), needs_.deadlines.now());
     if (!active) return;
     ++counts_.raised;
-    auto const& what = active->raised;
+    auto& what = active->raised;
+    if (active->handling.digest) what.facts = marked_for_digest(what.facts);
     NewIncident incident{what.key, what.kind, what.subject, what.weight, what.facts};
     then([this, incident = std::move(incident)]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
@@ -179,40 +110,40 @@ void Center::raise(Raised raised) {
         }
         co_return Kept<void>{};
     });
-    if (!what.key.empty() && !active->handling.suppressed.empty()) {
-        ++counts_.suppressed;
-        return finish(*active, IncidentState::suppressed, active->handling.suppressed, {});
-    }
-    if (active->handling.hold.count() <= 0) return open(*active);
-    arm(*active);
+    begin(*active);
+}
+
+void Center::begin(Active& active) {
+    if (!active.handling.suppressed.empty()) return suppress(active);
+    if (active.handling.hold.count() <= 0 && !active.handling.digest) return open(active);
+    arm(active);
 }
 
 // ---- what comes next
 
 void Center::arm(Active& active) {
+    if (stopping_) return;
+    if (active.gathered) return active.deadline.set(rt::never);
+    if (!active.open) return active.deadline.set(active.hold_end());
     auto const& handling = active.handling;
-    if (!active.open) return active.deadline.set(active.began + handling.hold);
     auto next = rt::never;
-    auto const at = [&](rt::Duration after) { next = std::min(next, active.opened + after); };
-    if (active.told && active.reminded < handling.reminders.size()) at(handling.reminders[active.reminded]);
-    if (active.told && !active.escalated && handling.escalate_after.count() > 0) at(handling.escalate_after);
-    if (handling.expires.count() > 0) at(handling.expires);
+    if (active.reminds()) next = std::min(next, active.due(handling.reminders[active.reminded]));
+    if (active.hands_up()) next = std::min(next, active.due(handling.escalate_after));
+    if (handling.expires.count() > 0) next = std::min(next, active.opened + handling.expires);
     active.deadline.set(next);
 }
 
 void Center::time_came(Active& active) {
-    if (stopping_) return;
-    if (!active.open) return open(active);
+    if (stopping_ || active.gathered) return;
     auto const& handling = active.handling;
-    auto const open_for = needs_.deadlines.now() - active.opened;
-    if (handling.expires.count() > 0 && open_for >= handling.expires) {
+    if (!active.open) return handling.digest ? tell_digest(active) : open(active);
+    auto const now = needs_.deadlines.now();
+    if (handling.expires.count() > 0 && now - active.opened >= handling.expires) {
         ++counts_.expired;
         return finish(active, IncidentState::expired, "expired", {});
     }
-    if (active.reminded < handling.reminders.size() && open_for >= handling.reminders[active.reminded]) remind(active);
-    if (!active.escalated && handling.escalate_after.count() > 0 && open_for >= handling.escalate_after) {
-        escalate(active);
-    }
+    if (active.reminds() && now >= active.due(handling.reminders[active.reminded])) remind(active);
+    if (active.hands_up() && now >= active.due(handling.escalate_after)) escalate(active);
     arm(active);
 }
 
@@ -222,41 +153,43 @@ std::size_t Center::waiting_with(Active const& leader) const {
     return waiting;
 }
 
-void Center::open(Active& active) {
-    auto const now = needs_.deadlines.now();
-    active.open = true;
-    active.opened = now;
-    ++counts_.opened;
-    if (active.raised.weight == Weight::block) {
-        for (auto const& [key, other] : active_) {
-            bool const leads = other.get() != &active && other->open && other->told &&
-                               other->raised.weight == Weight::block &&
-                               other->raised.subject == active.raised.subject && now - other->opened < together;
-            if (!leads) continue;
-            active.leader = key;
-            ++counts_.joined;
-            publish(*other, waiting_with(*other));
-            break;
-        }
+/// The block that speaks for this one: of the same subject, told a little earlier.
+Center::Active* Center::leader_for(Active const& active) const {
+    if (active.raised.weight != Weight::block) return nullptr;
+    for (auto const& [key, other] : active_) {
+        bool const leads = other.get() != &active && other->open && other->told &&
+                           other->raised.weight == Weight::block && other->raised.subject == active.raised.subject;
+        auto const later = active.opened - other->opened;
+        if (leads && later >= rt::Duration::zero() && later < together) return other.get();
     }
-    publish(active, active.leader.empty() ? 1 : 0);
+    return nullptr;
+}
+
+void Center::open(Active& active) {
+    active.open = true;
+    active.opened = needs_.deadlines.now();
+    ++counts_.opened;
+    if (auto* const leader = leader_for(active)) {
+        active.leader = leader->raised.key;
+        ++counts_.joined;
+        publish(*leader, waiting_with(*leader), true);
+    }
+    publish(active, active.leader.empty() ? 1 : 0, false);
     arm(active);
 }
 
-std::string Center::payload(Active const& active, bool escalated, std::size_t waiting) const {
-    nlohmann::json const document{{"privacy", name_of(active.handling.privacy)},
-                                  {"priority", active.handling.priority},
-                                  {"silent", active.handling.silent},
-                                  {"escalated", escalated},
-                                  {"waiting", waiting}};
-    return document.dump();
+/// Of what is said later than it was routed, the hour decides as well.
+bool Center::silent_now(Active const& active) const {
+    return active.handling.silent || (needs_.quiet && needs_.quiet());
 }
 
-/// `waiting` 0: it is open, and another one speaks for it. More than one: what was said before is said anew.
-void Center::publish(Active& active, std::size_t waiting) {
+/// `waiting` 0: it is open, and another one speaks for it. More than one: what was said before is said anew. `later`:
+/// not for the first time, or not when it was opened.
+void Center::publish(Active& active, std::size_t waiting, bool later) {
     std::vector<NewDelivery> deliveries;
     if (waiting > 0) {
         auto const action = active.told ? Action::update : Action::publish;
+        bool const silent = later ? silent_now(active) : active.handling.silent;
         std::vector<std::string> targets;
         for (auto const& target : active.handling.targets) {
             targets.push_back(target);
@@ -269,20 +202,22 @@ void Center::publish(Active& active, std::size_t waiting) {
             deliveries.push_back({.dedupe = std::move(dedupe),
                                   .target = target,
                                   .action = action,
-                                  .payload = payload(active, false, waiting)});
+                                  .payload = payload(active, false, waiting, silent)});
         }
         active.told = true;
     }
-    auto const began = std::max(active.began + active.handling.hold, active.began);
-    then([this, key = active.raised.key, deliveries = std::move(deliveries), began]() -> rt::Task<Kept<void>> {
-        auto const at = now_ms();
-        auto job = [key, deliveries, at](Outbox& outbox) { return outbox.open(key, deliveries, at); };
-        auto change = co_await needs_.store.run(std::move(job));
-        if (!change) co_return change.error();
-        if (change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
-        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
-        co_return Kept<void>{};
-    });
+    auto const began = std::max(active.hold_end(), active.began);
+    bool const measured = !later;
+    then(
+        [this, key = active.raised.key, deliveries = std::move(deliveries), began, measured]() -> rt::Task<Kept<void>> {
+            auto const at = now_ms();
+            auto job = [key, deliveries, at](Outbox& outbox) { return outbox.open(key, deliveries, at); };
+            auto change = co_await needs_.store.run(std::move(job));
+            if (!change) co_return change.error();
+            if (measured && change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
+            for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
+            co_return Kept<void>{};
+        });
 }
 
 /// Further deliveries of what is open.
@@ -305,9 +240,13 @@ void Center::remind(Active& active) {
         deliveries.push_back({.dedupe = active.raised.key + "/remind/" + target + "/" + std::to_string(active.reminded),
                               .target = target,
                               .action = Action::remind,
-                              .payload = payload(active, false, waiting_with(active))});
+                              .payload = payload(active, false, waiting_with(active), silent_now(active))});
     }
     enqueue(active, std::move(deliveries));
+    // What a mute held back is said once, not once for each that was missed.
+    auto const& reminders = active.handling.reminders;
+    auto const now = needs_.deadlines.now();
+    while (active.reminded < reminders.size() && active.due(reminders[active.reminded]) <= now) ++active.reminded;
 }
 
 void Center::escalate(Active& active) {
@@ -318,14 +257,14 @@ void Center::escalate(Active& active) {
         deliveries.push_back({.dedupe = active.raised.key + "/escalate/" + target,
                               .target = target,
                               .action = Action::publish,
-                              .payload = payload(active, true, waiting_with(active))});
+                              .payload = payload(active, true, waiting_with(active), silent_now(active))});
     }
     enqueue(active, std::move(deliveries));
 }
 
-// ---- endings
+// ---- what is read
 
-bool Center::active(std::string_view key) const { return active_.find(key) != active_.end(); }
+bool Center::active(std::string_view key) const { return find(key) != nullptr; }
 
 std::vector<std::string> Center::subjects_of(std::string_view kind) const {
     std::set<std::string> subjects;
@@ -335,84 +274,29 @@ std::vector<std::string> Center::subjects_of(std::string_view kind) const {
     return {subjects.begin(), subjects.end()};
 }
 
-void Center::resolve(std::string_view key, std::string_view outcome, std::string_view by) {
-    auto const found = active_.find(key);
-    if (found == active_.end() || stopping_) return;
-    ++(found->second->open ? counts_.resolved : counts_.never_told);
-    finish(*found->second, IncidentState::resolved, std::string(outcome), std::string(by));
-}
-
-void Center::resolve_where(std::function<bool(Raised const&)> const& matches, std::string_view outcome) {
-    std::vector<std::string> keys;
-    for (auto const& [key, active] : active_) {
-        if (matches(active->raised)) keys.push_back(key);
+std::vector<ActiveView> Center::list(std::size_t most) const {
+    std::vector<Active const*> all;
+    all.reserve(active_.size());
+    for (auto const& [key, active] : active_) all.push_back(active.get());
+    auto const since = [](Active const& active) { return active.open ? active.opened : active.began; };
+    std::stable_sort(all.begin(), all.end(), [&](auto const* a, auto const* b) { return since(*a) < since(*b); });
+    all.resize(std::min({all.size(), most, max_listed}));
+    std::vector<ActiveView> views;
+    views.reserve(all.size());
+    for (auto const* active : all) {
+        views.push_back({.key = active->raised.key,
+                         .kind = active->raised.kind,
+                         .subject = active->raised.subject,
+                         .targets = active->handling.targets,
+                         .open = active->open,
+                         .digest = !active->open && active->handling.digest,
+                         .leader = active->leader,
+                         .since = since(*active),
+                         .next = active->deadline.when(),
+                         .reminded = active->reminded,
+                         .escalated = active->escalated});
     }
-    for (auto const& key : keys) resolve(key, outcome, {});
-}
-
-void Center::finish(Active& active, IncidentState state, std::string outcome, std::string by) {
-    auto const key = active.raised.key;
-    bool const led = active.open && active.told;
-    active_.erase(key);  // `active` is gone
-    Ending ending{.key = key, .state = state, .outcome = std::move(outcome), .by = std::move(by)};
-    ending.able = needs_.courier.able();
-    then([this, ending = std::move(ending)]() -> rt::Task<Kept<void>> {
-        auto const at = now_ms();
-        auto job = [ending, at](Outbox& outbox) { return outbox.end(ending, at); };
-        auto change = co_await needs_.store.run(std::move(job));
-        if (!change) co_return change.error();
-        for (auto const& target : ending.able) needs_.courier.wake(target);
-        co_return Kept<void>{};
-    });
-    if (!led) return;
-    // It spoke for others: the first of them speaks for itself now, and for the rest.
-    Active* next = nullptr;
-    for (auto const& [other_key, other] : active_) {
-        if (other->leader != key) continue;
-        if (!next) {
-            next = other.get();
-            next->leader.clear();
-        } else {
-            other->leader = next->raised.key;
-        }
-    }
-    if (!next) return;
-    next->opened = needs_.deadlines.now();
-    publish(*next, waiting_with(*next));
-    arm(*next);
-}
-
-// ---- what a delivery says
-
-std::optional<Letter> Center::compose(Due const& due) {
-    auto facts = nlohmann::json::parse(due.incident.facts, nullptr, false);
-    auto const how = nlohmann::json::parse(due.payload.empty() ? "{}" : due.payload, nullptr, false);
-    if (!facts.is_object() || !how.is_object()) return std::nullopt;
-    auto const number = [&](char const* name, std::int64_t otherwise) {
-        auto const found = how.find(name);
-        return found != how.end() && found->is_number_integer() ? found->get<std::int64_t>() : otherwise;
-    };
-    auto const flag = [&](char const* name) {
-        auto const found = how.find(name);
-        return found != how.end() && found->is_boolean() && found->get<bool>();
-    };
-    auto const privacy = how.find("privacy");
-    if (auto const waiting = number("waiting", 1); waiting > 1) facts["waiting"] = waiting;
-    facts["event"] = due.incident.kind;
-    facts["incident"] = due.incident.key;
-    if (!facts.contains("at_ms")) facts["at_ms"] = due.incident.raised_ms;
-
-    Letter letter;
-    letter.message = notify::compose(facts, privacy != how.end() && privacy->is_string()
-                                                ? privacy_of(privacy->get_ref<std::string const&>())
-                                                : Privacy::minimal);
-    letter.message.incident_key = due.incident.key;
-    letter.message.blocks = due.incident.weight == Weight::block;
-    letter.message.priority = static_cast<int>(std::clamp<std::int64_t>(number("priority", 3), 1, 5));
-    letter.message.silent = flag("silent");
-    letter.message.escalated = flag("escalated");
-    letter.resolution = {.outcome = due.incident.outcome, .by = due.incident.by, .at_ms = due.incident.ended_ms};
-    return letter;
+    return views;
 }
 
 }  // namespace ocgate::notify

@@ -48,6 +48,7 @@ constexpr Key question[] = {{"header", As::line, Privacy::summary},
                             {"options", As::lines, Privacy::full},
                             {"multiple", As::flag, Privacy::full}};
 constexpr Key turn[] = {{"duration_ms", As::number, Privacy::summary},
+                        {"at_least", As::flag, Privacy::summary},
                         {"cost", As::number, Privacy::summary},
                         {"words", As::text, Privacy::full}};
 constexpr Key tokens[] = {{"input", As::number, Privacy::summary},

@@ -390,6 +390,16 @@ std::optional<SessionInfo> read_session(std::string_view text) {
     return info;
 }
 
+std::optional<std::vector<SessionInfo>> read_sessions(std::string_view text) {
+    auto const list = parse(text);
+    if (!list.is_array()) return std::nullopt;
+    std::vector<SessionInfo> found;
+    for (auto const& entry : list) {
+        if (auto info = session_info(entry); !info.id.empty()) found.push_back(std::move(info));
+    }
+    return found;
+}
+
 std::optional<std::optional<StepInfo>> read_last_step(std::string_view text_of_messages) {
     auto const messages = parse(text_of_messages);
     if (!messages.is_array()) return std::nullopt;

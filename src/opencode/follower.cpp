@@ -13,6 +13,8 @@ using namespace std::chrono_literals;
 constexpr rt::Duration second_look = 1s;
 constexpr std::size_t most_directories = 64;  ///< in one round; the next one asks for the others
 constexpr std::size_t most_sessions = 64;
+constexpr std::size_t most_recent_sessions = 100;  ///< told about at first: some kilobytes each, at the very most
+constexpr unsigned most_tries = 5;                 ///< to have them listed
 constexpr std::size_t max_answer_bytes = 4 * 1024 * 1024;  ///< a last message holds whole tool outputs
 
 /// A query value (RFC 3986 §3.4): everything but what is always plain is escaped.
@@ -116,6 +118,7 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
             return;
         }
         if (looks > 0) --looks;
+        if (looks == 0 && recent_is_known()) recent.clear();
         if (std::exchange(look_once_more, false) && !failed) return look();
         auto wanted = model.wanted();
         bool const learned = !failed && !wanted.empty() && wanted != wanted_before;  // a parent has one of its own
@@ -123,15 +126,25 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
         if (looks > 0 || learned) {
             alarm.set(now() + second_look);
         } else {
-            alarm.set(model.watched() || failed ? now() + settings.look_again : rt::never);
+            bool const owed = failed || !recent_is_known();
+            alarm.set(model.watched() || owed ? now() + settings.look_again : rt::never);
         }
     }
 
     static rt::Task<void> ask_all(std::shared_ptr<Inside> self) {
+        if (!self->recent_is_known()) {
+            co_await self->ask_recent();
+            if (self->stopping) co_return;
+        }
         auto directories = self->model.directories();
+        auto const is_new = [&](std::string const& one) {
+            return std::find(directories.begin(), directories.end(), one) == directories.end();
+        };
         for (auto& more : std::exchange(self->look_also, {})) {
-            bool const known = std::find(directories.begin(), directories.end(), more) != directories.end();
-            if (!known) directories.insert(directories.begin(), std::move(more));
+            if (is_new(more)) directories.insert(directories.begin(), std::move(more));
+        }
+        for (auto const& more : self->recent) {
+            if (is_new(more)) directories.push_back(more);
         }
         if (directories.size() > most_directories) directories.resize(most_directories);
         for (auto const& directory : directories) {
@@ -152,6 +165,40 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
         }
     }
 
+    [[nodiscard]] bool recent_is_known() const noexcept { return recent_tries >= most_tries; }
+
+    /// Once per server: where something may wait of which we have never heard an event.
+    rt::Task<void> ask_recent() {
+        using std::chrono::duration_cast;
+        using std::chrono::milliseconds;
+        auto const since = duration_cast<milliseconds>(settings.wall().time_since_epoch()) -
+                           duration_cast<milliseconds>(settings.recent);
+        auto const answer = co_await get("/experimental/session?limit=" + std::to_string(most_recent_sessions) +
+                                         "&start=" + std::to_string(since.count()));
+        if (stopping) co_return;
+        ++recent_tries;
+        if (answer.status == 0) co_return;  // not answered: asked again
+        recent_tries = most_tries;
+        auto sessions = read_sessions(answer.body);
+        if (!sessions || answer.status != 200) co_return;  // another version: then only what is heard is looked at
+        std::erase_if(*sessions, [&](auto const& info) { return info.updated_ms < since.count(); });
+        std::stable_sort(sessions->begin(), sessions->end(),
+                         [](auto const& a, auto const& b) { return a.updated_ms > b.updated_ms; });
+        if (sessions->size() > most_recent_sessions) sessions->resize(most_recent_sessions);
+        for (auto const& info : *sessions) {
+            bool const known = std::find(recent.begin(), recent.end(), info.directory) != recent.end();
+            if (info.directory.empty() || known || recent.size() >= settings.recent_directories) continue;
+            recent.push_back(info.directory);
+        }
+        // So that what waits in them is told with their names.
+        for (auto& info : *sessions) {
+            Event event;
+            event.what = SessionSeen{std::move(info), false};
+            tell(model.apply(event, now()));
+            if (stopping) co_return;
+        }
+    }
+
     rt::Task<void> ask_directory(std::string const& directory) {
         auto const query = "?directory=" + escaped(directory);
         auto const asked = now();
@@ -166,6 +213,7 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
         if (!states || !asked_for || !asked_what) co_return;
         Answers answers{directory, *states, *asked_for, *asked_what};
         tell(model.reconcile(answers, asked, now()));
+        if (!stopping && listener.looked) listener.looked(directory);
     }
 
     rt::Task<void> ask_session(std::string const& id) {
@@ -234,6 +282,8 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
     unsigned looks = 0;                           ///< still owed after a connection began
     std::vector<std::string> wanted_before;       ///< after the last round
     std::vector<std::string> look_also;           ///< at most `most_directories`
+    std::vector<std::string> recent;              ///< looked at as well, until the second look after a connection
+    unsigned recent_tries = 0;                    ///< `most_tries`: what is to be known of them is known
     bool asking = false;
     bool look_once_more = false;
     bool stopping = false;
@@ -259,7 +309,10 @@ void Follower::start() {
 }
 
 void Follower::configure(FollowerSettings settings) {
+    auto const& before = inside_->settings.tap;
+    bool const same = before.dialer == settings.tap.dialer && before.host == settings.tap.host;
     inside_->settings = std::move(settings);
+    if (!same) inside_->recent_tries = 0;  // perhaps another server, of which nothing was heard
     inside_->tap.configure(inside_->settings.tap);
 }
 

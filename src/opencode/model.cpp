@@ -91,6 +91,7 @@ void Model::Inside::seen(SessionSeen const& event, std::string const& directory)
         known_info.parent = info.parent;
         join_trees();
     }
+    tell_retry(*session);
     conclude(root_id(info.id));
 }
 

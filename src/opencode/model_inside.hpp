@@ -57,6 +57,7 @@ struct Model::Inside {
     struct Tree {
         rt::Instant began{};
         bool seen_from_start = true;
+        bool told_begin = false;
         std::optional<rt::Instant> over;  ///< all of it is idle; what is left is to say what it came to
         Usage usage;
         std::size_t steps = 0;
@@ -130,6 +131,8 @@ struct Model::Inside {
     [[nodiscard]] bool tree_runs(std::string_view root) const;
     void status_told(Session& session, Status const& status, bool from_start);
     void begin_turn(Session& session, bool from_start);
+    void tell_begin(Session& root);
+    void tell_retry(Session& session);
     void go_idle(Session& session, bool heard_it);
     void end_retry(Session& session, bool recovered);
     void abort(Session& session);

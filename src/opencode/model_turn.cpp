@@ -71,7 +71,14 @@ void Model::Inside::status_told(Session& session, Status const& status, bool fro
     }
     if (!session.runs()) begin_turn(session, from_start);
     session.status = status;
-    if (status.state != State::retry || session.told_attempt == status.attempt) return;
+    tell_retry(session);
+}
+
+/// Not before the session's info is known: one that was deleted while it was busy has none, and opencode goes on with
+/// it for as long as its provider fails.
+void Model::Inside::tell_retry(Session& session) {
+    auto const& status = session.status;
+    if (!session.known || status.state != State::retry || session.told_attempt == status.attempt) return;
     session.told_attempt = status.attempt;
     tell(Retrying{root_info(session.info.id), session.info.id, status.attempt, status.message});
 }
@@ -90,6 +97,14 @@ void Model::Inside::begin_turn(Session& session, bool from_start) {
     session.turn = std::make_unique<Turn>();
     session.turn->before = session.last_step;
     running.insert(session.info.id);
+    tell_begin(root);
+}
+
+/// Not of a child whose parent is missing: its root will say so.
+void Model::Inside::tell_begin(Session& root) {
+    if (!root.tree || root.tree->told_begin || !root.info.parent.empty()) return;
+    root.tree->told_begin = true;
+    tell(TurnBegan{root.info});
 }
 
 /// `heard_it`: by an event, as opposed to finding it so.
@@ -200,6 +215,7 @@ void Model::Inside::join_trees() {
         if (!root.tree) {
             root.tree = std::move(moved);
             root.tree->over.reset();
+            root.tree->told_begin = false;  // of a subject that nobody had anything to say of
             trees.insert(root_name);
         } else {
             root.tree->began = std::min(root.tree->began, moved->began);
@@ -209,6 +225,7 @@ void Model::Inside::join_trees() {
             if (!root.tree->child_mishap) root.tree->child_mishap = std::move(moved->child_mishap);
             if (child.runs()) root.tree->over.reset();
         }
+        if (child.runs()) tell_begin(root);
         conclude(root_name);
     }
 }

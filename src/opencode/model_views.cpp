@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <tuple>
 
 #include "model_inside.hpp"
 
@@ -16,6 +17,11 @@ std::vector<std::string> Model::directories() const {
 
 SessionInfo Model::root_of(std::string_view session) const { return inside_->root_info(session); }
 
+Status Model::status_of(std::string_view session) const {
+    auto const* const found = inside_->find(session);
+    return found ? found->status : Status{};
+}
+
 std::vector<SessionView> Model::sessions() const {
     auto const& m = *inside_;
     std::map<std::string_view, std::size_t> waiting;
@@ -29,7 +35,10 @@ std::vector<SessionView> Model::sessions() const {
         view.heard = session.heard;
         found.push_back(std::move(view));
     }
-    std::stable_sort(found.begin(), found.end(), [](auto const& a, auto const& b) { return a.heard > b.heard; });
+    // Many are heard of at once when the server lists them.
+    std::stable_sort(found.begin(), found.end(), [](auto const& a, auto const& b) {
+        return std::tie(a.heard, a.info.updated_ms) > std::tie(b.heard, b.info.updated_ms);
+    });
     return found;
 }
 

@@ -11,6 +11,8 @@ namespace error = boost::asio::error;
 
 namespace {
 
+constexpr rt::Duration lasting = std::chrono::seconds(1);
+
 std::string words_for(Step step, error_code why) {
     auto const reason = reason_of(Failure{Side::upstream, step, why});
     auto const words = reason == Reason::internal ? why.message() : std::string(to_string(reason));
@@ -120,8 +122,8 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
         if (interrupted()) return;
         if (!state.connected) {
             state.connected = true;
+            since = resources.deadlines.now();
             ++state.connections;
-            retry = settings.first_retry;
             if (listener.connected) listener.connected();
         }
         if (listener.event && !interrupted()) listener.event(cut);
@@ -133,6 +135,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
         while (!self->stopping) {
             self->renewed = false;
             auto const why = co_await self->subscribe();
+            self->reward();
             self->let_go();
             if (self->stopping) break;
             if (self->renewed) continue;
@@ -145,6 +148,12 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
             co_await self->look.wait();
             self->pause.set(rt::never);
         }
+    }
+
+    /// What lasted begins anew with short waits. Who takes us in and throws us out at once does not: after each time
+    /// everything that waits is asked for.
+    void reward() noexcept {
+        if (state.connected && resources.deadlines.now() - since >= lasting) retry = settings.first_retry;
     }
 
     /// Doubling, and never all at once with others who lost the same server.
@@ -213,6 +222,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
     rt::PeerPtr peer;
     rt::DialBreaker* dialing = nullptr;
     rt::Duration retry{};
+    rt::Instant since{};  ///< with `state.connected`
     bool running = false;
     bool stopping = false;
     bool renewed = false;                        ///< other settings: the connection under way is of no use

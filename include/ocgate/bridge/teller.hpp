@@ -5,7 +5,9 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "ocgate/notify/center.hpp"
 #include "ocgate/opencode/model.hpp"
@@ -22,8 +24,10 @@ struct TellerRules {
 struct TellerNeeds {
     std::function<void(notify::Raised)> raise;
     std::function<void(std::string_view key, std::string_view outcome, std::string_view by)> resolve;
-    /// All that are about this subject.
-    std::function<void(std::string_view subject, std::string_view outcome)> resolve_subject;
+    /// All of which `matches` says so.
+    std::function<void(std::function<bool(notify::Raised const&)> matches, std::string_view outcome)> resolve_where;
+    /// Who answered this permission or question, as far as that is known; may be empty.
+    std::function<std::string(std::string_view request)> who{};
     notify::WallClock wall;
 };
 
@@ -32,8 +36,21 @@ public:
     static constexpr std::size_t max_errors = 1000;  ///< remembered; beyond, the oldest is forgotten
 
     Teller(TellerNeeds needs, TellerRules rules) : needs_(std::move(needs)), rules_(rules) {}
+    void adopt(TellerRules rules) noexcept { rules_ = rules; }
 
     void happened(opencode::Happening const& happening, rt::Instant now);
+    /// Whether opencode can be reached. Told once when it cannot, and withdrawn when it can again.
+    void upstream(bool up, std::string_view why, rt::Instant now);
+
+    // After a restart, when this knows nothing yet, and beside `happened`.
+
+    /// An earlier run has raised this, and it has not ended: it is not told again, and its end is seen. Resolves what
+    /// is known to be over.
+    void knows(notify::Raised const& raised, rt::Instant now);
+    /// opencode was asked what is true in `directory`: what an earlier run left and is not so any more is over.
+    void looked(std::string_view directory, std::function<bool(std::string_view session)> const& retries);
+    /// It ended before anybody heard of it (CenterNeeds::never_told): the same error is news when it comes again.
+    void never_told(notify::Raised const& raised);
 
     /// The last component of a path: what people call the project.
     [[nodiscard]] static std::string project_of(std::string_view directory);
@@ -46,6 +63,7 @@ private:
     void tell(opencode::PermissionOver const& what);
     void tell(opencode::QuestionPending const& what);
     void tell(opencode::QuestionOver const& what);
+    void tell(opencode::TurnBegan const& what);
     void tell(opencode::TurnCompleted const& what);
     void tell(opencode::TurnFailed const& what);
     void tell(opencode::TurnAborted const& what);
@@ -53,13 +71,27 @@ private:
     void tell(opencode::RetryOver const& what);
     void tell(opencode::SessionDeleted const& what);
     [[nodiscard]] std::int64_t now_ms() const;
+    [[nodiscard]] std::string who(std::string_view request) const;
+    void remember_error(std::string print, std::string key, rt::Instant when);
+    void end_left_retries(std::string_view root, std::string_view outcome);
+
+    /// A provider that is told to be failing.
+    struct Retry {
+        std::string key;
+        std::string root{}, directory{};  ///< only of those that an earlier run left
+        bool left = false;                ///< by an earlier run, and not seen to be true since
+    };
+    struct Error {
+        std::string key;
+        rt::Instant told;
+    };
 
     TellerNeeds needs_;
     TellerRules rules_;
     rt::Instant now_{};
-    std::map<std::string, rt::Instant, std::less<>> errors_;  ///< told, by fingerprint
-    std::map<std::string, std::string, std::less<>>
-        retrying_;  ///< session → key of what was told; bounded by the model
+    std::map<std::string, Error, std::less<>> errors_;    ///< by fingerprint
+    std::map<std::string, Retry, std::less<>> retrying_;  ///< by session; bounded by the model and the center
+    std::optional<bool> up_;
 };
 
 }  // namespace ocgate::bridge

@@ -25,6 +25,8 @@ struct Handling {
     int priority = 3;
     bool silent = false;
     std::string suppressed{};  ///< nobody is told, for this reason
+    /// It is told together with others of its sort when the hold is over, as one incident `digest`.
+    bool digest = false;
 };
 
 struct Raised {
@@ -44,7 +46,7 @@ struct CenterCounts {
     std::uint64_t never_told = 0;  ///< ended while they were held
     std::uint64_t resolved = 0;
     std::uint64_t expired = 0;
-    std::uint64_t suppressed = 0;
+    std::map<std::string, std::uint64_t, std::less<>> suppressed{};  ///< by reason; a closed set
     std::uint64_t reminders = 0;
     std::uint64_t escalations = 0;
     std::uint64_t refused = 0;  ///< too many incidents at once: `max_active`
@@ -58,10 +60,29 @@ struct CenterNeeds {
     Courier& courier;
     WallClock wall;
     std::function<Handling(Raised const&)> route;
+    /// Whether nothing makes a sound now, whatever was routed before: reminders at night.
+    std::function<bool()> quiet{};
+    /// An earlier run left it; called before it waits on.
+    std::function<void(Raised const&)> taken_up{};
     std::function<void(OutboxError const&)> trouble{};
     std::function<void(std::exception_ptr)> escaped{};  ///< our bug
     /// From the raise of an incident until its deliveries are on the disk, without the hold.
     std::function<void(rt::Duration)> accepted{};
+    /// It ended while it was held, so that nobody has heard of it.
+    std::function<void(Raised const&)> never_told{};
+};
+
+/// An incident that has not ended, for operators.
+struct ActiveView {
+    std::string key, kind, subject;
+    std::vector<std::string> targets;
+    bool open = false;
+    bool digest = false;   ///< held for a digest
+    std::string leader{};  ///< another one speaks for it
+    rt::Instant since{};   ///< raised or, when it is open, opened
+    rt::Instant next{};    ///< when something is said of it next; `never`: nothing is due
+    std::size_t reminded = 0;
+    bool escalated = false;
 };
 
 /// On one event loop. What it is told is done in that order; a failing disk is tried again every second.
@@ -70,24 +91,35 @@ public:
     static constexpr std::size_t max_active = 10'000;
     static constexpr rt::Duration together = std::chrono::seconds(10);
     static constexpr rt::Duration store_pause = std::chrono::seconds(1);
+    /// Of a digest: holds that end within it are over together; and how many of its incidents it names.
+    static constexpr rt::Duration digest_span = std::chrono::minutes(1);
+    static constexpr std::size_t digest_items = 50;
+    static constexpr std::size_t max_listed = 1000;
 
     explicit Center(CenterNeeds needs);
     ~Center();
     Center(Center const&) = delete;
     Center& operator=(Center const&) = delete;
 
-    /// Takes up what an earlier run left: held ones are held anew, open ones wait on.
+    /// Takes up what an earlier run left: held ones are held anew, open ones wait on. Again, when the outbox may hold
+    /// more than before: takes up what it does not know yet.
     void start();
     void raise(Raised raised);
     /// No need any more. `by`: who, where that is known.
     void resolve(std::string_view key, std::string_view outcome, std::string_view by);
     /// All incidents of which `matches` says so.
     void resolve_where(std::function<bool(Raised const&)> const& matches, std::string_view outcome);
+    /// Rules, mutes or hours have changed: every active incident is routed anew. Held ones begin a hold that has
+    /// changed anew and keep one that has not; open ones go on where they are, and stay silent for as long as a hold
+    /// says; what nobody is to be told of any more ends.
+    void route_again();
     /// What was taken is written first. Returns when no task runs any more.
     rt::Task<void> stop();
 
     [[nodiscard]] bool active(std::string_view key) const;
     [[nodiscard]] std::vector<std::string> subjects_of(std::string_view kind) const;
+    /// The oldest first, at most `max_listed`.
+    [[nodiscard]] std::vector<ActiveView> list(std::size_t most) const;
     [[nodiscard]] CenterCounts const& counts() const noexcept { return counts_; }
 
     /// For CourierNeeds::compose.
@@ -97,26 +129,54 @@ private:
     struct Active;
     using Step = std::function<rt::Task<Kept<void>>()>;
 
+    // center.cpp: what is written, in order; beginnings; what comes next of an incident
     void then(Step step);
     static rt::Task<void> work(Center* self);
-    void take_up(Incident const& incident);
+    Active* find(std::string_view key) const;
     Active* add(Raised raised, rt::Instant now);
+    void begin(Active& active);
     void time_came(Active& active);
     void arm(Active& active);
     void open(Active& active);
-    void publish(Active& active, std::size_t waiting);
+    void publish(Active& active, std::size_t waiting, bool later);
     void enqueue(Active const& active, std::vector<NewDelivery> deliveries);
     void remind(Active& active);
     void escalate(Active& active);
-    void finish(Active& active, IncidentState state, std::string outcome, std::string by);
     [[nodiscard]] std::size_t waiting_with(Active const& leader) const;
-    [[nodiscard]] std::string payload(Active const& active, bool escalated, std::size_t waiting) const;
+    [[nodiscard]] Active* leader_for(Active const& active) const;
+    [[nodiscard]] std::string payload(Active const& active, bool escalated, std::size_t waiting, bool silent) const;
+    [[nodiscard]] bool silent_now(Active const& active) const;
+    [[nodiscard]] Handling handling_of(Raised const& raised) const;
     [[nodiscard]] std::int64_t now_ms() const;
+
+    // center_ending.cpp
+    void finish(Active& active, IncidentState state, std::string outcome, std::string by);
+    void write_end(Ending ending);
+    void suppress(Active& active);
+    void hand_on(std::string const& led);
+
+    // center_restart.cpp
+    void take_up_all(std::vector<Incident> const& left);
+    void take_up(Incident const& incident);
+    void wait_on(Active& active, Incident const& incident);
+    void route_again(Active& active);
+
+    // center_digest.cpp
+    void tell_digest(Active const& first);
+    void digest_written(Raised digest, std::vector<std::string> const& items);
+    void tell_alone(std::vector<std::string> const& items);
+
+    /// What ended while an earlier run's incidents are read. `outcome` is empty when its end is written anyway.
+    struct Ended {
+        std::string outcome, by;
+    };
 
     CenterNeeds needs_;
     CenterCounts counts_;
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
-    std::deque<Step> steps_;  ///< bounded by `max_active` and a handful for each
+    std::deque<Step> steps_;                                     ///< bounded by `max_active` and a handful for each
+    std::map<std::string, Ended, std::less<>> ended_meanwhile_;  ///< only while `taking_`; at most `max_active`
+    int taking_ = 0;                                             ///< calls of `start` that are under way
     bool working_ = false;
     bool stopping_ = false;
     bool pausing_ = false;

@@ -16,12 +16,13 @@ namespace ocgate::notify {
 ///   project, directory, agent, url (a page of ours), session {id, title}
 ///   request     {id, kind, command, patterns [], always []}                      permission
 ///   questions   [{header, text, options [], multiple}]                           question
-///   turn        {duration_ms, cost, tokens {input, output, reasoning}, words}    complete
+///   turn        {duration_ms, at_least (it took longer: its beginning was not heard), cost,
+///                tokens {input, output, reasoning}, words}                       complete
 ///   error       {name, text, status}                                             error
 ///   retry       {attempt, message, next_ms}                                      retry
 ///   upstream    {since_ms, why}                                                  upstream_down
 ///   budget      {spent, limit, period}                                           budget
-///   items       [text]                                                           digest
+///   items       [text]; with waiting: how many there are in all                  digest
 [[nodiscard]] Message compose(nlohmann::json const& facts, Privacy privacy);
 
 /// What of the facts may leave: known keys only, cleaned, redacted and bounded. Templates see this.

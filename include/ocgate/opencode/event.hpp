@@ -148,6 +148,8 @@ using Statuses = std::vector<std::pair<std::string, Status>>;
 [[nodiscard]] std::optional<std::vector<Permission>> read_permissions(std::string_view json);  ///< GET /permission
 [[nodiscard]] std::optional<std::vector<Question>> read_questions(std::string_view json);      ///< GET /question
 [[nodiscard]] std::optional<SessionInfo> read_session(std::string_view json);                  ///< GET /session/{id}
+[[nodiscard]] std::optional<std::vector<SessionInfo>> read_sessions(
+    std::string_view json);  ///< GET /experimental/session
 
 /// GET /session/{id}/message?limit=N: the last message of the assistant. The inner one is empty when there is none.
 [[nodiscard]] std::optional<std::optional<StepInfo>> read_last_step(std::string_view json);

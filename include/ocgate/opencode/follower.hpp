@@ -12,6 +12,12 @@ struct FollowerSettings {
     rt::Duration request_limit = std::chrono::seconds(10);  ///< of each question we ask; opencode is one thread
     /// Asked again so often while something runs or waits: an answer given unheard shows only there.
     rt::Duration look_again = std::chrono::seconds(60);
+    /// After the first connection it also looks where sessions were last active, no longer ago than this, and in no
+    /// more directories: what was asked before we started is heard of in no other way, and opencode boots an instance
+    /// for each.
+    rt::Duration recent = std::chrono::hours(24);
+    std::size_t recent_directories = 16;
+    std::function<std::chrono::system_clock::time_point()> wall = std::chrono::system_clock::now;
 };
 
 /// How an event was taken. A closed set: also a metric label.
@@ -26,6 +32,9 @@ struct FollowerListener {
     std::function<void(std::string_view type, Taken taken)> counted;
     /// True: events are coming. False: they are not, and why.
     std::function<void(bool connected, std::string const& why)> connection;
+    /// opencode was asked about this directory and has answered: what `happened` has told of it since, and the model,
+    /// are what is true there.
+    std::function<void(std::string const& directory)> looked{};
 };
 
 /// All calls on the executor's thread; the listener is called from the event loop and may stop it.

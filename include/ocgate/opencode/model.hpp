@@ -5,7 +5,7 @@
 // A *turn* is the time from the first session of such a tree beginning to run until all of it is idle. It ends in at
 // most one TurnCompleted, TurnFailed or TurnAborted; in none when it was a shell command, when a rejection ended it or
 // when it was deleted. What the root came to decides: a subagent that failed is its parent's business, unless the root
-// itself did not run.
+// itself did not run. Its beginning is told as TurnBegan.
 //
 // Each question and permission is told once as pending and once as over, each retrying session once per attempt and
 // once as over. Events that come twice, late or not at all change that only as far as `reconcile` and `settle` can mend
@@ -48,6 +48,10 @@ struct QuestionOver {
     Outcome outcome;
     SessionInfo root;
 };
+/// A tree begins to run, or was found running: what was said of its last turn is the past.
+struct TurnBegan {
+    SessionInfo root;  ///< only `id` is sure to be there; not known to have a parent, but it may turn out to have one
+};
 struct TurnCompleted {
     SessionInfo root;
     rt::Duration duration{};
@@ -66,6 +70,7 @@ struct TurnFailed {
 struct TurnAborted {
     SessionInfo root;
 };
+/// Of a session whose info is known: opencode goes on with one that was deleted while it was busy.
 struct Retrying {
     SessionInfo root;
     std::string session;
@@ -82,8 +87,8 @@ struct SessionDeleted {
     std::string id;
 };
 
-using Happening = std::variant<PermissionPending, PermissionOver, QuestionPending, QuestionOver, TurnCompleted,
-                               TurnFailed, TurnAborted, Retrying, RetryOver, SessionDeleted>;
+using Happening = std::variant<PermissionPending, PermissionOver, QuestionPending, QuestionOver, TurnBegan,
+                               TurnCompleted, TurnFailed, TurnAborted, Retrying, RetryOver, SessionDeleted>;
 using Happenings = std::vector<Happening>;
 
 /// What the server says of one directory: GET /session/status, /permission and /question with `?directory=`.
@@ -168,8 +173,9 @@ public:
     [[nodiscard]] std::vector<std::string> directories() const;
 
     [[nodiscard]] SessionInfo root_of(std::string_view session) const;
-    [[nodiscard]] std::vector<SessionView> sessions() const;  ///< last heard first
-    [[nodiscard]] std::vector<PendingView> pending() const;   ///< oldest first
+    [[nodiscard]] Status status_of(std::string_view session) const;  ///< idle for one that is not known
+    [[nodiscard]] std::vector<SessionView> sessions() const;         ///< last heard first
+    [[nodiscard]] std::vector<PendingView> pending() const;          ///< oldest first
     [[nodiscard]] bool is_pending(std::string_view id) const;
     [[nodiscard]] Counts counts() const;
 

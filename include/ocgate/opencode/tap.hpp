@@ -22,7 +22,8 @@ struct TapSettings {
     /// Silence that ends a connection: opencode sends a heartbeat every 10 s (1.18.33), three may be missed.
     rt::Duration silence = std::chrono::seconds(35);
     rt::Duration first_retry = std::chrono::milliseconds(250);  ///< at most; jitter takes up to half of it off
-    rt::Duration last_retry = std::chrono::seconds(10);         ///< the wait doubles up to this
+    /// The wait doubles up to this, until a connection has lasted for a second after its first event.
+    rt::Duration last_retry = std::chrono::seconds(10);
 };
 
 /// What a tap tells, always from the executor's thread and never from inside a call of ours.

@@ -3,7 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 namespace ocgate::bridge {
 namespace {
@@ -16,18 +18,24 @@ using testing::SizeIs;
 
 class TellerTest : public testing::Test {
 protected:
-    TellerTest()
-        : teller(TellerNeeds{.raise = [this](notify::Raised raised) { raises.push_back(std::move(raised)); },
-                             .resolve =
-                                 [this](std::string_view key, std::string_view outcome, std::string_view) {
-                                     ends.push_back(std::string(key) + " " + std::string(outcome));
-                                 },
-                             .resolve_subject =
-                                 [this](std::string_view subject, std::string_view outcome) {
-                                     ends.push_back("all of " + std::string(subject) + " " + std::string(outcome));
-                                 },
-                             .wall = [this] { return std::chrono::system_clock::time_point(wall); }},
-                 TellerRules{}) {}
+    TellerTest() : teller(needs(), TellerRules{}) {}
+    TellerNeeds needs() {
+        return TellerNeeds{.raise = [this](notify::Raised raised) { raises.push_back(std::move(raised)); },
+                           .resolve =
+                               [this](std::string_view key, std::string_view outcome, std::string_view by) {
+                                   auto end = std::string(key) + " " + std::string(outcome);
+                                   if (!by.empty()) end += " by " + std::string(by);
+                                   ends.push_back(std::move(end));
+                               },
+                           .resolve_where =
+                               [this](auto const& matches, std::string_view outcome) {
+                                   for (auto const& raised : raises) {
+                                       if (matches(raised)) ends.push_back(raised.key + " " + std::string(outcome));
+                                   }
+                               },
+                           .who = [this](std::string_view request) { return answered_by[std::string(request)]; },
+                           .wall = [this] { return std::chrono::system_clock::time_point(wall); }};
+    }
     void happens(Happening const& what) { teller.happened(what, now); }
     json facts() const { return json::parse(raises.back().facts); }
     TurnFailed failure(std::string text) const {
@@ -37,6 +45,7 @@ protected:
     SessionInfo root{.id = "ses_0", .parent = {}, .title = "Fix it", .directory = "/workspaces/shop", .agent = "build"};
     std::vector<notify::Raised> raises;
     std::vector<std::string> ends;
+    std::map<std::string, std::string> answered_by;
     std::chrono::milliseconds wall{1'700'000'000'000};
     rt::Instant now{1h};
     Teller teller;
@@ -151,8 +160,236 @@ TEST_F(TellerTest, AProviderThatFailsAgainAndAgainIsToldOnceAndItsEndAsWell) {
 }
 
 TEST_F(TellerTest, ADeletedSessionTakesWhatIsAboutItAlong) {
+    happens(failure("one"));
+    root.id = "ses_other";
+    happens(failure("two"));
+    happens(Retrying{.root = root, .session = "ses_1", .attempt = 3, .message = "overloaded"});
     happens(SessionDeleted{"ses_0"});
-    EXPECT_THAT(ends, ElementsAre("all of ses_0 gone"));
+    EXPECT_THAT(ends, ElementsAre(raises[0].key + " gone"));
+    happens(SessionDeleted{"ses_1"});
+    EXPECT_THAT(ends, ElementsAre(raises[0].key + " gone", raises[2].key + " gone"))
+        << "a subagent, of a root that lives";
+}
+
+TEST_F(TellerTest, SaysWhoAnswered) {
+    answered_by = {{"per_1", "alice"}, {"que_1", "bob"}, {"per_2", "carol"}};
+    happens(PermissionOver{.id = "per_1", .session = "ses_0", .outcome = PermissionOver::Outcome::once, .root = root});
+    happens(QuestionOver{.id = "que_1", .session = "ses_0", .outcome = QuestionOver::Outcome::answered, .root = root});
+    happens(PermissionOver{.id = "per_2", .session = "ses_0", .outcome = PermissionOver::Outcome::gone, .root = root});
+    happens(
+        PermissionOver{.id = "per_3", .session = "ses_0", .outcome = PermissionOver::Outcome::reject, .root = root});
+    EXPECT_THAT(ends, ElementsAre("permission/per_1 once by alice", "question/que_1 answered by bob",
+                                  "permission/per_2 gone", "permission/per_3 reject"))
+        << "whoever tried, nobody answered what is gone";
+}
+
+TEST_F(TellerTest, ATurnThatBeginsEndsWhatWasSaidOfTheLastOne) {
+    TurnCompleted turn;
+    turn.root = root;
+    turn.duration = 1min;
+    happens(turn);
+    happens(failure("it broke"));
+    PermissionPending pending;
+    pending.permission.id = "per_1";
+    pending.root = root;
+    happens(pending);
+    happens(Retrying{.root = root, .session = "ses_0", .attempt = 3, .message = "overloaded"});
+    auto const root_0 = root;
+    root.id = "ses_other";
+    turn.root = root;
+    happens(turn);
+    happens(TurnBegan{root_0});
+    EXPECT_THAT(ends, ElementsAre(raises[0].key + " continued", raises[1].key + " continued"));
+}
+
+TEST_F(TellerTest, ATurnWhoseBeginningWasNotHeardTookAtLeastSoLong) {
+    TurnCompleted turn;
+    turn.root = root;
+    turn.duration = 1min;
+    happens(turn);
+    EXPECT_FALSE(facts()["turn"].contains("at_least"));
+    turn.seen_from_start = false;
+    happens(turn);
+    EXPECT_EQ(facts()["turn"]["at_least"], true);
+}
+
+TEST_F(TellerTest, ASummaryAloneIsNoWorkThatIsDone) {
+    TurnCompleted turn;
+    turn.root = root;
+    turn.duration = 1min;
+    turn.agent = "compaction";
+    turn.words = "The conversation so far";
+    turn.steps = 1;
+    happens(turn);
+    EXPECT_THAT(raises, IsEmpty());
+    turn.steps = 3;
+    happens(turn);
+    ASSERT_THAT(raises, SizeIs(1)) << "one that came when the work was done";
+    EXPECT_FALSE(facts()["turn"].contains("words")) << "what it wrote is not for people";
+    EXPECT_EQ(facts()["agent"], "build");
+}
+
+// ---- opencode itself
+
+TEST_F(TellerTest, TellsOnceThatOpencodeIsDownAndThatItIsBack) {
+    teller.upstream(true, {}, now);
+    EXPECT_THAT(raises, IsEmpty());
+    teller.upstream(false, "connection refused", now);
+    teller.upstream(false, "timed out", now);
+    ASSERT_THAT(raises, SizeIs(1));
+    EXPECT_EQ(raises[0].key, "upstream_down/1700000000000");
+    EXPECT_EQ(raises[0].kind, "upstream_down");
+    EXPECT_EQ(raises[0].subject, "upstream");
+    EXPECT_EQ(raises[0].weight, notify::Weight::block);
+    EXPECT_EQ(facts()["upstream"]["why"], "connection refused");
+    EXPECT_EQ(facts()["upstream"]["since_ms"], 1'700'000'000'000);
+    wall += 1min;
+    teller.upstream(true, {}, now);
+    teller.upstream(true, {}, now);
+    EXPECT_THAT(ends, ElementsAre("upstream_down/1700000000000 recovered"));
+    teller.upstream(false, "connection refused", now);
+    ASSERT_THAT(raises, SizeIs(2));
+    EXPECT_EQ(raises[1].key, "upstream_down/1700000060000");
+}
+
+TEST_F(TellerTest, IsDownFromTheFirst) {
+    teller.upstream(false, "connection refused", now);
+    EXPECT_THAT(raises, SizeIs(1));
+}
+
+// ---- an error nobody heard of
+
+TEST_F(TellerTest, AnErrorThatNobodyHeardOfIsNewsStill) {
+    happens(failure("it broke"));
+    teller.never_told(raises[0]);
+    wall += 1s;
+    happens(failure("it broke"));
+    EXPECT_THAT(raises, SizeIs(2));
+    teller.never_told(raises[0]);
+    happens(failure("it broke"));
+    EXPECT_THAT(raises, SizeIs(2)) << "the second one may have been told";
+}
+
+// ---- a restart: another teller, the same incidents
+
+class TellerRestart : public TellerTest {
+protected:
+    /// What the outbox kept of all that was raised so far.
+    void restart() {
+        left = std::exchange(raises, {});
+        ends.clear();
+        teller = Teller(needs(), TellerRules{});
+    }
+    void takes_up() {
+        for (auto const& raised : left) teller.knows(raised, now);
+    }
+    void looks(std::set<std::string> const& retrying) {
+        teller.looked("/workspaces/shop",
+                      [&](std::string_view session) { return retrying.contains(std::string(session)); });
+    }
+    Retrying retrying(unsigned attempt) const {
+        return {.root = root, .session = "ses_1", .attempt = attempt, .message = "overloaded"};
+    }
+    std::vector<notify::Raised> left;
+};
+
+TEST_F(TellerRestart, AnErrorIsNotToldAgainTooSoon) {
+    happens(failure("quota exceeded, retry in 31 s"));
+    restart();
+    now += 4min;
+    wall += 4min;
+    takes_up();
+    happens(failure("quota exceeded, retry in 7 s"));
+    now += 5min + 59s;
+    happens(failure("quota exceeded, retry in 7 s"));
+    EXPECT_THAT(raises, IsEmpty());
+    now += 1s;
+    happens(failure("quota exceeded, retry in 7 s"));
+    EXPECT_THAT(raises, SizeIs(1));
+}
+
+TEST_F(TellerRestart, OpencodeThatIsDownStillIsNotToldAgain) {
+    teller.upstream(false, "connection refused", now);
+    restart();
+    takes_up();
+    teller.upstream(false, "connection refused", now);
+    EXPECT_THAT(raises, IsEmpty());
+    raises = left;
+    teller.upstream(true, {}, now);
+    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
+}
+
+TEST_F(TellerRestart, OpencodeThatWasFoundUpIsBack) {
+    teller.upstream(false, "connection refused", now);
+    restart();
+    teller.upstream(true, {}, now);
+    takes_up();
+    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
+    teller.upstream(false, "connection refused", now);
+    EXPECT_THAT(raises, SizeIs(1)) << "down once more";
+}
+
+TEST_F(TellerRestart, AProviderThatFailsStillIsNotToldAgain) {
+    happens(retrying(3));
+    restart();
+    takes_up();
+    happens(TurnBegan{root});
+    happens(retrying(7));
+    looks({"ses_1"});
+    EXPECT_THAT(raises, IsEmpty());
+    EXPECT_THAT(ends, IsEmpty());
+    happens(RetryOver{.root = root, .session = "ses_1", .recovered = true});
+    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
+}
+
+TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWhenSomebodyLooks) {
+    happens(retrying(3));
+    restart();
+    takes_up();
+    teller.looked("/elsewhere", [](std::string_view) { return false; });
+    EXPECT_THAT(ends, IsEmpty());
+    looks({});
+    looks({});
+    EXPECT_THAT(ends, ElementsAre(left[0].key + " over"));
+    happens(retrying(3));
+    EXPECT_THAT(raises, SizeIs(1)) << "another time";
+    looks({});
+    EXPECT_THAT(ends, SizeIs(1)) << "its end will be told";
+}
+
+TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWithTheTurn) {
+    happens(retrying(3));
+    restart();
+    for (auto const& [happening, outcome] :
+         std::vector<std::pair<Happening, std::string>>{{TurnCompleted{.root = root}, " recovered"},
+                                                        {failure("gave up"), " given up"},
+                                                        {TurnAborted{root}, " given up"}}) {
+        ends.clear();
+        takes_up();
+        happens(happening);
+        EXPECT_THAT(ends, ElementsAre(left[0].key + outcome));
+    }
+}
+
+TEST_F(TellerRestart, AFailingProviderThatWasHeardOfFirstIsToldOnce) {
+    happens(retrying(3));
+    restart();
+    wall += 1s;
+    happens(retrying(4));
+    ASSERT_THAT(raises, SizeIs(1));
+    takes_up();
+    EXPECT_THAT(ends, ElementsAre(raises[0].key + " gone")) << "held, and told to nobody";
+    happens(RetryOver{.root = root, .session = "ses_1", .recovered = true});
+    EXPECT_THAT(ends.back(), left[0].key + " recovered");
+}
+
+TEST_F(TellerRestart, BearsWhateverItIsGiven) {
+    for (auto const* facts : {"", "{", "[]", "null", R"({"at_ms":"x","error":1,"project":[]})"}) {
+        for (auto const* kind : {"error", "retry", "upstream_down", "complete", "new"}) {
+            teller.knows({.key = std::string(kind) + "/", .kind = kind, .subject = "", .facts = facts}, now);
+        }
+    }
+    EXPECT_THAT(raises, IsEmpty());
 }
 
 TEST_F(TellerTest, TextThatIsNoUtf8IsNoReasonToSayNothing) {

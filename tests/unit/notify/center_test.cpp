@@ -1,77 +1,8 @@
-// The life of an incident by a clock moved by hand: the courier is real, its targets and network are the test's.
-#include "ocgate/notify/center.hpp"
-
-#include "courier_kit.hpp"
+// The life of an incident.
+#include "center_kit.hpp"
 
 namespace ocgate::notify {
 namespace {
-using namespace std::chrono_literals;
-using testing::ElementsAre;
-using testing::HasSubstr;
-using testing::IsEmpty;
-using testing::SizeIs;
-using testing::StartsWith;
-
-class CenterTest : public CourierTest {
-protected:
-    CenterTest() {
-        handling.targets = {"a"};
-        handling.hold = 1s;
-    }
-    ~CenterTest() override { end_center(); }
-
-    void begin_all() {
-        if (sinks.empty()) add("a").can.replaces = true;
-        for (auto& [name, sink] : sinks) sink->can.resolves = true;
-        begin();
-        begin_center();
-    }
-    void begin_center() {
-        CenterNeeds needs{bench.io.get_executor(), bench.deadlines, *store, *courier, {}, {}};
-        needs.wall = [this] { return std::chrono::system_clock::time_point(wall()); };
-        needs.route = [this](Raised const& raised) {
-            routed.push_back(raised.key);
-            return handling;
-        };
-        needs.escaped = [](std::exception_ptr const& error) { std::rethrow_exception(error); };
-        needs.accepted = [this](rt::Duration took) { accepted.push_back(took); };
-        center = std::make_unique<Center>(std::move(needs));
-        center->start();
-        bench.settle();
-    }
-    void end_center() {
-        if (!center) return;
-        auto const stopped = bench.start(center->stop());
-        bench.settle();
-        EXPECT_TRUE(*stopped);
-        center.reset();
-    }
-    void happens(std::string key, std::string subject = "ses_1", Weight weight = Weight::block) {
-        center->raise({.key = std::move(key), .kind = "permission", .subject = std::move(subject), .weight = weight});
-        bench.settle();
-    }
-    void answered(std::string_view key, std::string_view outcome = "once") {
-        center->resolve(key, outcome, "alice");
-        bench.settle();
-    }
-    IncidentState incident(std::string const& key) {
-        auto job = [key](Outbox& outbox) { return outbox.find(key); };
-        auto const found = in_outbox(job);
-        EXPECT_TRUE(found.has_value()) << key;
-        return found ? found->state : IncidentState::suppressed;
-    }
-    /// The first words of what `target` was asked.
-    std::vector<std::string> said_to(std::string const& target) {
-        std::vector<std::string> found;
-        for (auto const& body : bodies(target)) found.push_back(body.substr(0, body.find("/{")));
-        return found;
-    }
-
-    Handling handling;
-    std::vector<std::string> routed;
-    std::vector<rt::Duration> accepted;
-    std::unique_ptr<Center> center;
-};
 
 TEST_F(CenterTest, TellsNobodyOfWhatIsAnsweredWithinTheHold) {
     begin_all();
@@ -153,6 +84,7 @@ TEST_F(CenterTest, BlocksOfOneSubjectThatComeTogetherAreToldTogether) {
     bench.advance(1s);
     EXPECT_THAT(said_to("a"), ElementsAre("publish per_1", "publish per_1", "publish per_3"));
     EXPECT_THAT(bodies("a")[1], HasSubstr(R"("waiting":2)"));
+    EXPECT_THAT(accepted, ElementsAre(0s, 0s)) << "an update is no new incident";
     EXPECT_EQ(center->counts().joined, 1u);
     answered("per_1");
     bench.settle();
@@ -177,30 +109,8 @@ TEST_F(CenterTest, WhatIsSuppressedIsWrittenAndNotTold) {
     bench.advance(1h);
     EXPECT_THAT(bodies("a"), IsEmpty());
     EXPECT_EQ(incident("per_1"), IncidentState::suppressed);
-    EXPECT_EQ(center->counts().suppressed, 1u);
-}
-
-TEST_F(CenterTest, ARestartTellsNothingTwiceAndForgetsNothing) {
-    handling.reminders = {3min, 10min};
-    begin_all();
-    happens("told");
-    bench.advance(2s);
-    happens("held", "ses_2");
-    ASSERT_THAT(said_to("a"), ElementsAre("publish told"));
-    end_center();
-    bench.advance(4min);
-    begin_center();
-    bench.advance(999ms);
-    EXPECT_THAT(said_to("a"), SizeIs(1)) << "a reminder that was missed is not made up for";
-    bench.advance(1ms);
-    EXPECT_THAT(said_to("a"), ElementsAre("publish told", "publish held"));
-    happens("told");
-    bench.advance(1min);
-    EXPECT_THAT(said_to("a"), SizeIs(2));
-    answered("told");
-    EXPECT_THAT(said_to("a").back(), StartsWith("resolve-once told"));
-    bench.advance(1h);
-    EXPECT_THAT(said_to("a"), SizeIs(3 + 2 * 2)) << "two reminders of what is left, each a clear and a publication";
+    EXPECT_EQ(center->counts().suppressed.at("muted"), 1u);
+    EXPECT_THAT(never_told, ElementsAre("per_1"));
 }
 
 TEST_F(CenterTest, EndsAllThatMatch) {
@@ -212,6 +122,170 @@ TEST_F(CenterTest, EndsAllThatMatch) {
     bench.settle();
     EXPECT_TRUE(center->active("per_1"));
     EXPECT_FALSE(center->active("per_2"));
+}
+
+TEST_F(CenterTest, SaysWhoWasNeverHeardOf) {
+    begin_all();
+    happens("held", "ses_1", Weight::error);
+    answered("held", "continued");
+    happens("told", "ses_1", Weight::error);
+    bench.advance(1s);
+    answered("told", "continued");
+    EXPECT_THAT(never_told, ElementsAre("held"));
+}
+
+TEST_F(CenterTest, AnIncidentAboutNobodyIsToldAsWell) {
+    begin_all();
+    happens("test", "", Weight::error);
+    bench.advance(1s);
+    EXPECT_THAT(said_to("a"), ElementsAre("publish test"));
+    EXPECT_THAT(center_troubles, IsEmpty());
+}
+
+TEST_F(CenterTest, WhatIsSaidLaterIsSilentWhenItIsQuietByThen) {
+    add("a").can.replaces = true;
+    add("boss");
+    handling.reminders = {3min, 30min};
+    handling.escalate_to = {"boss"};
+    handling.escalate_after = 5min;
+    begin_all();
+    happens("per_1");
+    bench.advance(1s);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":false)"));
+    quiet = true;
+    happens("per_2");
+    bench.advance(1s);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":true,"waiting":2)")) << "an update";
+    bench.advance(3min);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":true)")) << "a reminder";
+    bench.advance(2min);
+    EXPECT_THAT(bodies("boss").back(), HasSubstr(R"("silent":true)")) << "handed up";
+    quiet = false;
+    bench.advance(25min);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":false)"));
+    handling.silent = true;
+    quiet = true;
+    happens("per_3", "ses_3");
+    bench.advance(1s);
+    quiet = false;
+    bench.advance(3min);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":true)")) << "as it was routed";
+}
+
+TEST_F(CenterTest, IsSilentAtFirstOnlyAsItWasRouted) {
+    begin_all();
+    quiet = true;
+    happens("per_1");
+    bench.advance(1s);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("silent":false)")) << "the route knows the hour";
+}
+
+TEST_F(CenterTest, OperatorsSeeWhatIsUnderWayAndWhatIsNext) {
+    handling.reminders = {3min};
+    handling.expires = 1h;
+    begin_all();
+    auto const start = bench.clock.now();
+    happens("per_1");
+    bench.advance(1s);
+    happens("per_2", "ses_2");
+    auto const views = center->list(10);
+    ASSERT_THAT(views, SizeIs(2));
+    EXPECT_EQ(views[0].key, "per_1");
+    EXPECT_TRUE(views[0].open);
+    EXPECT_EQ(views[0].since, start + 1s);
+    EXPECT_EQ(views[0].next, start + 1s + 3min);
+    EXPECT_THAT(views[0].targets, ElementsAre("a"));
+    EXPECT_EQ(views[1].subject, "ses_2");
+    EXPECT_FALSE(views[1].open);
+    EXPECT_EQ(views[1].next, start + 2s);
+    EXPECT_THAT(center->list(1), SizeIs(1));
+}
+
+// ---- other rules while it is under way
+
+TEST_F(CenterTest, AMutedBlockIsToldWhenTheMuteIsOverOrTakenBack) {
+    for (bool taken_back : {false, true}) {
+        SCOPED_TRACE(taken_back);
+        handling.hold = 2h;
+        if (!center) begin_all();
+        auto const before = bodies("a").size();
+        auto const key = taken_back ? "per_1" : "per_2";
+        happens(key, key);
+        bench.advance(1h);
+        EXPECT_THAT(bodies("a"), SizeIs(before));
+        handling.hold = taken_back ? 1s : 2h;
+        center->route_again();
+        bench.advance(taken_back ? rt::Duration(1s) : rt::Duration(1h));
+        EXPECT_THAT(bodies("a"), SizeIs(before + 1));
+    }
+}
+
+TEST_F(CenterTest, AMuteHoldsFromNowOn) {
+    begin_all();
+    happens("per_1");
+    bench.advance(900ms);
+    handling.hold = 2h;
+    center->route_again();
+    bench.advance(2h - 1ms);
+    EXPECT_THAT(bodies("a"), IsEmpty());
+    bench.advance(1ms);
+    EXPECT_THAT(said_to("a"), ElementsAre("publish per_1"));
+}
+
+TEST_F(CenterTest, AHoldThatHasNotChangedGoesOn) {
+    begin_all();
+    happens("per_1");
+    bench.advance(900ms);
+    center->route_again();
+    bench.advance(100ms);
+    EXPECT_THAT(said_to("a"), ElementsAre("publish per_1"));
+}
+
+TEST_F(CenterTest, AMuteKeepsRemindersBackAndThenSaysOne) {
+    handling.reminders = {3min, 10min, 1h};
+    begin_all();
+    happens("per_1");
+    bench.advance(1s);
+    handling.hold = 30min;
+    center->route_again();
+    bench.advance(30min - 1ms);
+    EXPECT_THAT(said_to("a"), ElementsAre("publish per_1"));
+    bench.advance(1ms);
+    EXPECT_THAT(said_to("a"), ElementsAre("publish per_1", "clear per_1", "publish per_1")) << "one for two";
+    bench.advance(30min);
+    EXPECT_THAT(said_to("a"), SizeIs(5)) << "the third when it is due";
+}
+
+TEST_F(CenterTest, OtherRulesKeepWhatWasDone) {
+    handling.reminders = {3min, 10min};
+    begin_all();
+    happens("per_1");
+    bench.advance(1s);
+    bench.advance(3min);
+    EXPECT_EQ(center->counts().reminders, 1u);
+    handling.reminders = {3min, 20min};
+    handling.targets = {"a", "b"};
+    center->route_again();
+    bench.advance(17min - 1ms);
+    EXPECT_EQ(center->counts().reminders, 1u);
+    bench.advance(1ms);
+    EXPECT_EQ(center->counts().reminders, 2u);
+}
+
+TEST_F(CenterTest, WhatNobodyIsToldOfAnyMoreEnds) {
+    begin_all();
+    happens("open", "ses_1");
+    bench.advance(1s);
+    happens("held", "ses_2");
+    handling.suppressed = "route";
+    center->route_again();
+    bench.settle();
+    EXPECT_EQ(incident("open"), IncidentState::suppressed);
+    EXPECT_EQ(incident("held"), IncidentState::suppressed);
+    EXPECT_THAT(bodies("a").back(), StartsWith("resolve-route open")) << "withdrawn";
+    EXPECT_EQ(center->counts().suppressed.at("route"), 2u);
+    EXPECT_THAT(center->list(10), IsEmpty());
+    EXPECT_THAT(never_told, ElementsAre("held"));
 }
 
 TEST(CenterWords, ALetterIsMadeOfWhatTheOutboxKept) {
@@ -233,7 +307,7 @@ TEST(CenterWords, ALetterIsMadeOfWhatTheOutboxKept) {
     EXPECT_THAT(letter->message.title, HasSubstr("3 waiting"));
     EXPECT_THAT(letter->message.body, HasSubstr("git push"));
     due.payload = R"({"privacy":"minimal"})";
-    EXPECT_THAT(Center::compose(due)->message.body, testing::Not(HasSubstr("git push")));
+    EXPECT_THAT(Center::compose(due)->message.body, Not(HasSubstr("git push")));
     due.incident.facts = "{broken";
     EXPECT_FALSE(Center::compose(due));
 }

@@ -322,6 +322,19 @@ TEST(Lists, Requests) {
     EXPECT_FALSE(read_questions("<html>"));
 }
 
+TEST(Lists, Sessions) {
+    auto const sessions = read_sessions(
+        R"([{"id":"ses_1","title":"t","directory":"/w","parentID":"ses_0","time":{"created":1,"updated":2},)"
+        R"("project":null},7,{},{"id":"ses_2"}])");
+    ASSERT_TRUE(sessions);
+    ASSERT_EQ(sessions->size(), 2U);
+    EXPECT_EQ(sessions->at(0).parent, "ses_0");
+    EXPECT_EQ(sessions->at(0).updated_ms, 2);
+    EXPECT_TRUE(read_sessions("[]"));
+    EXPECT_FALSE(read_sessions(R"({"name":"NotFoundError"})"));
+    EXPECT_FALSE(read_sessions("<html>"));
+}
+
 TEST(Lists, OneSessionAndItsLastStep) {
     EXPECT_EQ(read_session(R"({"id":"ses_1","title":"t"})")->title, "t");
     EXPECT_FALSE(read_session(R"({"name":"NotFoundError"})"));

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <map>
 
 #include "support/bench.hpp"
@@ -30,27 +31,49 @@ std::string session(std::string_view id, std::string_view parent = "") {
            R"("directory":"/w","title":"Fix it","time":{"created":1,"updated":2}})";
 }
 
+/// A day back.
+std::string const recent = "/experimental/session?limit=100&start=1699913600000";
+
+std::string session_in(std::string_view id, std::string_view directory, std::int64_t updated_ms = 1'699'999'000'000) {
+    return R"({"id":")" + std::string(id) + R"(","directory":")" + std::string(directory) +
+           R"(","title":"Fix it","time":{"created":1,"updated":)" + std::to_string(updated_ms) + "}}";
+}
+
 /// Plays opencode: the first connection made is the stream, the others are answered from a table.
 class FollowerTest : public testing::Test {
 protected:
-    FollowerTest() {
+    FollowerTest() { begin(); }
+    ~FollowerTest() override {
+        stop();
+        EXPECT_TRUE(bench.nothing_left()) << "a task, window or deadline is left";
+    }
+
+    void begin() {
         follower = std::make_unique<Follower>(
-            bench.resources,
-            FollowerSettings{.tap = {.dialer = dialer, .host = "h", .authorization = Secret("Basic x")}},
+            bench.resources, settings(),
             FollowerListener{
                 .happened = [this](Happening const& one) { happened.push_back(one); },
                 .counted = [this](std::string_view type, Taken taken) { counted[std::string(type)].push_back(taken); },
-                .connection = [this](bool on, std::string const&) { connections.push_back(on); }},
+                .connection = [this](bool on, std::string const&) { connections.push_back(on); },
+                .looked =
+                    [this](std::string const& directory) {
+                        looked.push_back(directory);
+                        pending_then = follower->model().pending().size();
+                    }},
             [] { return 0.0; });
     }
-    ~FollowerTest() override {
+    void stop() {
         bool stopped = false;
         follower->stop([&] { stopped = true; });
         bench.advance(2s);
         EXPECT_TRUE(stopped);
-        EXPECT_TRUE(bench.nothing_left()) << "a task, window or deadline is left";
     }
-
+    FollowerSettings settings() const {
+        FollowerSettings made;
+        made.tap = {.dialer = dialer, .host = "h", .authorization = Secret("Basic x")};
+        made.wall = [] { return std::chrono::system_clock::time_point(1'700'000'000s); };
+        return made;
+    }
     void start() {
         follower->start();
         bench.settle();
@@ -62,6 +85,13 @@ protected:
     void tell(std::string_view json) {
         dialer->ends[stream].send("data: " + std::string(json) + "\n\n");
         serve();
+    }
+    /// While opencode says that it lives.
+    void pass(rt::Duration time) {
+        for (; time > 0s; time -= 10s) {
+            bench.advance(std::min<rt::Duration>(time, 10s));
+            tell(R"({"payload":{"type":"server.heartbeat","properties":{}}})");
+        }
     }
     /// Answers what is asked until nothing is.
     void serve() {
@@ -100,6 +130,8 @@ protected:
     std::vector<Happening> happened;
     std::map<std::string, std::vector<Taken>> counted;
     std::vector<bool> connections;
+    std::vector<std::string> looked;
+    std::size_t pending_then = 0;
     std::unique_ptr<Follower> follower;
 };
 
@@ -202,7 +234,7 @@ TEST_F(FollowerTest, LooksWhereItIsTold) {
         R"([{"id":"per_9","sessionID":"ses_9","permission":"edit","patterns":[],"metadata":{}}])";
     answers["/session/ses_9"] = session("ses_9");
     start();
-    EXPECT_THAT(requests, IsEmpty());
+    EXPECT_THAT(requests, ElementsAre(recent));
     follower->look_at("/other place");
     serve();
     bench.advance(2s);
@@ -221,6 +253,128 @@ TEST_F(FollowerTest, AsksAServerThatDoesNotAnswerOnceASecondHoweverMuchItSays) {
     // A round asks for the directory (three lists) and the session.
     EXPECT_LE(dialer->dials - before, 11 * 4);
     EXPECT_GE(dialer->dials - before, 9);
+}
+
+// ---- what was asked before we started
+
+TEST_F(FollowerTest, FindsWhatWasAskedWhileNobodyListened) {
+    answers[recent] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    start();
+    ASSERT_EQ(count<PermissionPending>(), 1u);
+    for (auto const& one : happened) {
+        if (auto const* pending = std::get_if<PermissionPending>(&one)) EXPECT_EQ(pending->root.title, "Fix it");
+    }
+    EXPECT_THAT(looked, ElementsAre("/w"));
+    pass(1s);
+    pass(5min);
+    EXPECT_EQ(count<PermissionPending>(), 1u);
+}
+
+TEST_F(FollowerTest, LooksTwiceWhereSomethingMayHaveBegunUnheard) {
+    answers[recent] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = "{}";
+    start();
+    EXPECT_THAT(looked, ElementsAre("/w"));
+    // Asked before opencode tells its events to a new listener.
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    bench.advance(1s);
+    serve();
+    EXPECT_EQ(count<PermissionPending>(), 1u);
+}
+
+TEST_F(FollowerTest, LooksNowhereElseAfterThat) {
+    answers[recent] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = "{}";
+    start();
+    pass(1s);
+    pass(5min);
+    EXPECT_THAT(looked, ElementsAre("/w", "/w")) << "nothing runs or waits there";
+    dialer->ends[stream].end();
+    bench.advance(250ms);
+    requests.clear();
+    start();
+    bench.advance(1s);
+    serve();
+    EXPECT_THAT(requests, IsEmpty()) << "and events were heard since";
+}
+
+TEST_F(FollowerTest, LooksIntoSixteenDirectoriesAndOnlyOfLate) {
+    std::string list = "[";
+    for (int i = 0; i < 40; ++i) {
+        auto const day_before = i == 39 ? std::int64_t{100'000'000} : 0;  // a server that knows no `start`
+        list +=
+            session_in("ses_" + std::to_string(i), "/w/" + std::to_string(i / 2), 1'699'990'000'000 + i - day_before);
+        list += i == 39 ? "]" : ",";
+    }
+    answers[recent] = list;
+    for (int i = 0; i < 20; ++i) answers["/session/status?directory=/w/" + std::to_string(i)] = "{}";
+    start();
+    EXPECT_EQ(looked.size(), 16u);
+    EXPECT_EQ(looked.front(), "/w/19") << "the newest first";
+    EXPECT_EQ(looked.back(), "/w/4");
+    EXPECT_EQ(follower->model().sessions().size(), 39u);
+    EXPECT_EQ(follower->model().sessions().front().info.id, "ses_38");
+}
+
+TEST_F(FollowerTest, AVersionWithoutThatListIsFollowedAllTheSame) {
+    for (std::string const answer : {"", "<html></html>", "{}", R"({"name":"BadRequest"})", R"([1,null,{"id":2}])"}) {
+        SCOPED_TRACE(answer);
+        answers[recent] = answer;
+        start();
+        EXPECT_THAT(looked, IsEmpty());
+        EXPECT_THAT(requests, ElementsAre(recent));
+        pass(1s);
+        pass(5min);
+        EXPECT_THAT(requests, ElementsAre(recent)) << "asked once";
+        requests.clear();
+        stop();
+        begin();
+    }
+}
+
+TEST_F(FollowerTest, AnotherServerIsAskedAsWell) {
+    start();
+    auto other = settings();
+    other.tap.host = "elsewhere";
+    follower->configure(other);
+    bench.advance(250ms);
+    start();
+    EXPECT_THAT(requests, Contains(recent).Times(2));
+}
+
+TEST_F(FollowerTest, AListThatDoesNotComeIsAskedForAgain) {
+    follower->start();
+    bench.settle();
+    stream = dialer->ends.size() - 1;
+    dialer->ends[stream].take();
+    dialer->ends[stream].send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    dialer->mood = ScriptedDialer::Mood::refuse;
+    tell(connected_event);
+    dialer->mood = ScriptedDialer::Mood::accept;
+    EXPECT_THAT(requests, IsEmpty());
+    answers[recent] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = "{}";
+    bench.advance(1s);
+    serve();
+    EXPECT_THAT(looked, ElementsAre("/w"));
+}
+
+TEST_F(FollowerTest, SaysWhereItHasLookedAndOnlyWhenItWasAnswered) {
+    start();
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/question?directory=/w"] = "<html>bad gateway</html>";
+    follower->look_at("/w");
+    serve();
+    EXPECT_THAT(looked, IsEmpty());
+    answers["/question?directory=/w"] = "[]";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    follower->look_at("/w");
+    serve();
+    EXPECT_THAT(looked, ElementsAre("/w"));
+    EXPECT_EQ(pending_then, 1u) << "what is there is known by then";
 }
 
 TEST_F(FollowerTest, StopsWhileItAsks) {

@@ -30,6 +30,7 @@ struct InWords {
         static constexpr char const* names[] = {"answered", "rejected", "gone"};
         return h.id + " over: " + names[static_cast<int>(h.outcome)];
     }
+    std::string operator()(TurnBegan const& h) const { return h.root.id + " began"; }
     std::string operator()(TurnCompleted const& h) const {
         return h.root.id + " completed, " + std::to_string(h.steps) + " steps by " + h.agent + ": " + h.words;
     }

@@ -28,17 +28,25 @@ private:
         entry->second = h.attempt;
     }
     void operator()(RetryOver const& h) { EXPECT_EQ(attempts_.erase(h.session), 1U); }
-    void operator()(TurnCompleted const& h) {
+    void operator()(TurnBegan const& h) {
         EXPECT_EQ(h.root.parent, "");
-        EXPECT_LE(++outcomes_, runs_);
+        ++began_[h.root.id];
     }
-    void operator()(TurnAborted const&) { EXPECT_LE(++outcomes_, runs_); }
+    void operator()(TurnCompleted const& h) { ends(h.root); }
+    void operator()(TurnAborted const& h) { ends(h.root); }
     void operator()(TurnFailed const& h) { EXPECT_NE(h.session, ""); }
     void operator()(SessionDeleted const&) {}
+
+    void ends(SessionInfo const& root) {
+        EXPECT_EQ(root.parent, "");
+        EXPECT_LE(++outcomes_, runs_);
+        EXPECT_GE(--began_[root.id], 0) << "nothing ends that did not begin";
+    }
 
     std::set<std::string> open_;
     std::map<std::string, unsigned> attempts_;
     int runs_ = 0;
+    std::map<std::string, int> began_;  ///< turns that have not ended, or ended without a word
     int outcomes_ = 0;
 };
 

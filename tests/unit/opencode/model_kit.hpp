@@ -3,6 +3,9 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "happenings.hpp"
 
 namespace ocgate::opencode {
@@ -12,9 +15,17 @@ using namespace std::chrono_literals;
 
 class ModelTest : public testing::Test {
 protected:
+    /// Without what began, which is in `began`.
+    Words words_of(Happenings const& happenings) {
+        auto words = in_words(happenings);
+        auto const is_begin = [](auto const& one) { return one.ends_with(" began"); };
+        std::copy_if(words.begin(), words.end(), std::back_inserter(began), is_begin);
+        std::erase_if(words, is_begin);
+        return words;
+    }
     Words apply(decltype(Event::what) what) {
         now += 1ms;
-        return in_words(model.apply(Event{"type", next_id(), directory, std::move(what)}, now));
+        return words_of(model.apply(Event{"type", next_id(), directory, std::move(what)}, now));
     }
     std::string next_id() { return "evt_" + std::to_string(++events); }
 
@@ -89,11 +100,11 @@ protected:
     /// All three answers, asked for just now.
     Words reconcile(Statuses statuses, std::vector<Permission> permissions = {}, std::vector<Question> questions = {}) {
         now += 1ms;
-        return in_words(
+        return words_of(
             model.reconcile({directory, std::move(statuses), std::move(permissions), std::move(questions)}, now, now));
     }
     Words settle(std::string const& id, std::optional<StepInfo> const& last) {
-        return in_words(model.settle(id, last, now));
+        return words_of(model.settle(id, last, now));
     }
 
     void a_running_root(std::string const& id = "ses_1") {
@@ -102,6 +113,7 @@ protected:
     }
 
     Model model;
+    Words began;
     rt::Instant now{1h};
     std::string directory = "/work";
     int events = 0;

@@ -149,11 +149,11 @@ TEST_F(ModelTurn, IsAbortedBetweenTwoAttemptsWithoutAnyError) {
 TEST_F(ModelTurn, IsAbortedByARequestTheProxySaw) {
     a_running_root();
     step("ses_1", "msg_1", "stop");
-    EXPECT_THAT(in_words(model.user_aborted("ses_1", now)), IsEmpty());
+    EXPECT_THAT(words_of(model.user_aborted("ses_1", now)), IsEmpty());
     EXPECT_EQ(idle("ses_1"), Words{"ses_1 aborted"});
     // It says nothing of the next one, nor does one that comes while nothing runs.
-    EXPECT_THAT(in_words(model.user_aborted("ses_1", now)), IsEmpty());
-    EXPECT_THAT(in_words(model.user_aborted("ses_nobody", now)), IsEmpty());
+    EXPECT_THAT(words_of(model.user_aborted("ses_1", now)), IsEmpty());
+    EXPECT_THAT(words_of(model.user_aborted("ses_nobody", now)), IsEmpty());
     busy("ses_1");
     step("ses_1", "msg_2", "stop");
     EXPECT_EQ(idle("ses_1").size(), 1U);

@@ -150,11 +150,29 @@ TEST_F(TapTest, WaitsTwiceAsLongEachTimeUpToABound) {
     bench.advance(10s);
     send(begin + chunk(heartbeat));
     EXPECT_EQ(said.back(), "connected");
+    bench.advance(1s);
     end().reset();
     bench.settle();
     auto const dials = dialer->dials;
     bench.advance(250ms);
-    EXPECT_EQ(dialer->dials, dials + 1) << "what brought an event begins anew";
+    EXPECT_EQ(dialer->dials, dials + 1) << "what lasted begins anew";
+}
+
+TEST_F(TapTest, WaitsLongerEachTimeForWhomThrowsItOutAtOnce) {
+    connect();
+    rt::Duration wait = 250ms;
+    for (int dials = 1; dials < 9; ++dials) {
+        bench.advance(999ms);
+        end().reset();
+        bench.settle();
+        bench.advance(wait - 1ms);
+        EXPECT_EQ(dialer->dials, dials);
+        bench.advance(1ms);
+        EXPECT_EQ(dialer->dials, dials + 1);
+        send(begin + chunk(heartbeat));
+        wait = std::min<rt::Duration>(2 * wait, 10s);
+    }
+    EXPECT_EQ(wait, 10s);
 }
 
 TEST_F(TapTest, GivesUpOnSilence) {

@@ -1,0 +1,77 @@
+// The end of an incident: answered, over, expired, or of no interest to anybody any more.
+#include "center_inside.hpp"
+
+namespace ocgate::notify {
+
+void Center::resolve(std::string_view key, std::string_view outcome, std::string_view by) {
+    if (stopping_) return;
+    auto* const active = find(key);
+    if (!active) {
+        // Perhaps of an earlier run, and not read yet.
+        if (taking_ > 0 && ended_meanwhile_.size() < max_active) {
+            Ended ended{std::string(outcome.empty() ? "over" : outcome), std::string(by)};
+            ended_meanwhile_.insert_or_assign(std::string(key), std::move(ended));
+        }
+        return;
+    }
+    ++(active->open ? counts_.resolved : counts_.never_told);
+    if (!active->open && !active->gathered && needs_.never_told) needs_.never_told(active->raised);
+    finish(*active, IncidentState::resolved, std::string(outcome), std::string(by));
+}
+
+void Center::resolve_where(std::function<bool(Raised const&)> const& matches, std::string_view outcome) {
+    std::vector<std::string> keys;
+    for (auto const& [key, active] : active_) {
+        if (matches(active->raised)) keys.push_back(key);
+    }
+    for (auto const& key : keys) resolve(key, outcome, {});
+}
+
+/// By what its route says of it.
+void Center::suppress(Active& active) {
+    auto reason = active.handling.suppressed;
+    ++counts_.suppressed[reason];
+    if (!active.open && needs_.never_told) needs_.never_told(active.raised);
+    finish(active, IncidentState::suppressed, std::move(reason), {});
+}
+
+void Center::finish(Active& active, IncidentState state, std::string outcome, std::string by) {
+    auto const key = active.raised.key;
+    bool const led = active.open && active.told;
+    active_.erase(key);  // `active` is gone
+    if (taking_ > 0 && ended_meanwhile_.size() < max_active) ended_meanwhile_.try_emplace(key);
+    write_end({.key = key, .state = state, .outcome = std::move(outcome), .by = std::move(by)});
+    if (led) hand_on(key);
+}
+
+void Center::write_end(Ending ending) {
+    ending.able = needs_.courier.able();
+    then([this, ending = std::move(ending)]() -> rt::Task<Kept<void>> {
+        auto const at = now_ms();
+        auto job = [ending, at](Outbox& outbox) { return outbox.end(ending, at); };
+        auto change = co_await needs_.store.run(std::move(job));
+        if (!change) co_return change.error();
+        for (auto const& target : ending.able) needs_.courier.wake(target);
+        co_return Kept<void>{};
+    });
+}
+
+/// It spoke for others: the first of them speaks for itself now, and for the rest.
+void Center::hand_on(std::string const& led) {
+    Active* next = nullptr;
+    for (auto const& [key, other] : active_) {
+        if (other->leader != led) continue;
+        if (!next) {
+            next = other.get();
+            next->leader.clear();
+        } else {
+            other->leader = next->raised.key;
+        }
+    }
+    if (!next) return;
+    next->opened = needs_.deadlines.now();
+    publish(*next, waiting_with(*next), true);
+    arm(*next);
+}
+
+}  // namespace ocgate::notify

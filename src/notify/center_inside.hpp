@@ -1,0 +1,59 @@
+// What the center knows of an incident that has not ended. center.cpp has its way from the raise to the last reminder,
+// center_ending.cpp its end, center_restart.cpp what an earlier run left and what other rules change, center_digest.cpp
+// what is told together, center_letter.cpp what a delivery says.
+#pragma once
+
+#include "ocgate/notify/center.hpp"
+
+namespace ocgate::notify {
+
+/// An incident that has not ended, and what comes next of it.
+struct Center::Active {
+    Active(Center& center, Raised r, Handling h, rt::Instant now)
+        : raised(std::move(r)),
+          handling(std::move(h)),
+          began(now),
+          held_from(now),
+          deadline(
+              center.needs_.deadlines,
+              [](void* self) {
+                  auto& active = *static_cast<Active*>(self);
+                  active.home.time_came(active);
+              },
+              this),
+          home(center) {}
+
+    [[nodiscard]] rt::Instant hold_end() const noexcept { return held_from + handling.hold; }
+    /// When something that is due `after` the opening is done: not while a mute holds it back.
+    [[nodiscard]] rt::Instant due(rt::Duration after) const noexcept { return std::max(opened + after, hold_end()); }
+    [[nodiscard]] bool reminds() const noexcept { return told && reminded < handling.reminders.size(); }
+    [[nodiscard]] bool hands_up() const noexcept { return told && !escalated && handling.escalate_after.count() > 0; }
+
+    Raised raised;
+    Handling handling;
+    rt::Instant began;      ///< raised
+    rt::Instant held_from;  ///< what the hold is counted from
+    rt::Instant opened{};   ///< with `open`
+    bool open = false;
+    bool told = false;      ///< deliveries of its own were enqueued
+    bool gathered = false;  ///< a digest that is being written has it
+    std::string leader;     ///< told together with this one
+    std::size_t reminded = 0;
+    bool escalated = false;
+    rt::Deadline deadline;
+    Center& home;
+};
+
+/// A full table or a text too long does not get better by waiting; a disk does.
+[[nodiscard]] inline bool is_hopeless(OutboxError const& error) noexcept {
+    return error.trouble == Trouble::invalid || error.trouble == Trouble::full || error.trouble == Trouble::unknown ||
+           error.trouble == Trouble::newer;
+}
+
+/// Of the facts as they are kept: that it is held for a digest, so that a restart does not tell it by itself.
+[[nodiscard]] std::string marked_for_digest(std::string_view facts);
+[[nodiscard]] bool is_marked_for_digest(std::string_view facts);
+/// Of the facts of a digest: the keys of the incidents it tells of, as far as they were kept.
+[[nodiscard]] std::vector<std::string> told_in_digest(std::string_view facts);
+
+}  // namespace ocgate::notify
