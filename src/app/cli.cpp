@@ -118,6 +118,8 @@ public:
             "OPENCODE_SERVER_PASSWORD_FILE;\n"
             "users in the configuration file; an htpasswd file. For the upstream the same pair, unless\n"
             "OCGATE_UPSTREAM_USERNAME and OCGATE_UPSTREAM_PASSWORD (or OCGATE_UPSTREAM_PASSWORD_FILE) are set.\n\n"
+            "Notifications: NTFY_TOPIC (a name or a URL, with NTFY_SERVER, NTFY_TOKEN) and DISCORD_WEBHOOK_URL, or\n"
+            "targets and routes in the configuration file.\n\n"
             "SIGHUP and changed files reload; SIGTERM and SIGINT drain, the second one insists.\n" +
             std::string(exit_codes));
         serve_options_.add_config_path(serve);
@@ -137,9 +139,25 @@ public:
 
         auto& drain = add(Command::Kind::drain, "drain",
                           "asks the running gateway to take no more work and waits until it has ended");
-        drain_options_.add_config_path(drain);
-        drain_options_.add_named(drain, "control_socket");
+        add_socket(drain);
         add_duration(drain, "--wait", "what is left after it is cut (the configured time to drain)", wait_);
+
+        auto& pending =
+            add(Command::Kind::pending, "pending", "prints what waits for an answer in the running gateway's opencode");
+        add_socket(pending);
+        pending.add_flag("--json", command_.as_json, "JSON instead of a table");
+
+        auto& sessions =
+            add(Command::Kind::sessions, "sessions", "prints the sessions that the running gateway knows of");
+        add_socket(sessions);
+        sessions.add_flag("--json", command_.as_json, "JSON instead of a table");
+
+        auto& test = add(Command::Kind::notify_test, "notify-test",
+                         "has the running gateway send a test notification and tells what became of it: 0 sent, 1 not");
+        add_socket(test);
+        test.add_option("--target", target_, "only to this one (all of them)")
+            ->type_name("NAME")
+            ->check([](std::string const& name) { return name.empty() ? "expected the name of a target" : ""; });
 
         auto& hash = add(Command::Kind::hash_password, "hash-password",
                          "reads a password from standard input, prints its bcrypt hash");
@@ -181,12 +199,13 @@ public:
             return exit_usage;
         }
         command_.kind = sub->kind;
-        for (auto const* options : {&serve_options_, &check_options_, &health_options_, &drain_options_}) {
+        for (auto const* options : {&serve_options_, &check_options_, &health_options_, &socket_options_}) {
             auto flags = options->given();
             std::move(flags.values.begin(), flags.values.end(), std::back_inserter(command_.flags.values));
         }
         if (!timeout_.empty()) command_.timeout = *parse_duration(timeout_);
         if (!wait_.empty()) command_.wait = parse_duration(wait_);
+        if (!target_.empty()) command_.target = target_;
         if (!user_name_.empty()) command_.user_name = user_name_;
         return std::move(command_);
     }
@@ -198,6 +217,12 @@ private:
         return *app;
     }
 
+    /// Where the running gateway is asked.
+    void add_socket(CLI::App& app) {
+        socket_options_.add_config_path(app);
+        socket_options_.add_named(app, "control_socket");
+    }
+
     struct Subcommand {
         Command::Kind kind;
         std::string_view name;
@@ -207,8 +232,9 @@ private:
     CLI::App app_{"An HTTP gateway in front of `opencode serve`", "ocgate"};
     std::vector<Subcommand> commands_;
     Command command_;
-    SettingOptions serve_options_, check_options_, health_options_, drain_options_;
-    std::string timeout_, wait_, user_name_;
+    SettingOptions serve_options_, check_options_, health_options_;
+    SettingOptions socket_options_;  ///< of all that ask through the control socket; one of them is given
+    std::string timeout_, wait_, target_, user_name_;
 };
 
 }  // namespace

@@ -13,13 +13,24 @@
 namespace ocgate::app {
 
 struct Command {
-    enum class Kind : std::uint8_t { serve, check_config, healthcheck, drain, hash_password };
+    enum class Kind : std::uint8_t {
+        serve,
+        check_config,
+        healthcheck,
+        drain,
+        pending,
+        sessions,
+        notify_test,
+        hash_password
+    };
     Kind kind = Kind::serve;
     Flags flags;  ///< only those that concern the subcommand
 
     bool with_upstream = false;            ///< healthcheck: ask whether the upstream answers, too
     milliseconds timeout{3'000};           ///< healthcheck: for all of it
     std::optional<milliseconds> wait;      ///< drain: without, the configured time to drain
+    bool as_json = false;                  ///< pending, sessions: not the table
+    std::optional<std::string> target;     ///< notify-test: without, every target
     std::optional<std::string> user_name;  ///< hash-password: print `name:hash`
     unsigned cost = 0;                     ///< hash-password: bcrypt's; filled with auth's default
 };

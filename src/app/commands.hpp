@@ -38,4 +38,18 @@ int healthcheck(Flags const& flags, Sources const& sources, bool with_upstream, 
 int drain(Flags const& flags, Sources const& sources, std::optional<milliseconds> wait, std::ostream& out,
           std::ostream& err);
 
+// Through the same socket, the pages that the traffic port has under /_ocgate; no password is needed. 1, with the
+// reason on `err`, when there is no gateway, no answer or an error page.
+
+/// What waits for a person's answer: a table, or the page's JSON.
+int pending(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err);
+
+/// The sessions that the gateway knows of, in the same way.
+int sessions(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err);
+
+/// Sends a test message to every target, or to one, and prints a line for each. 0 all were sent, 1 not, or there is
+/// none.
+int notify_test(Flags const& flags, Sources const& sources, std::optional<std::string> const& target, std::ostream& out,
+                std::ostream& err);
+
 }  // namespace ocgate::app

@@ -5,6 +5,7 @@
 #include "config_settings.hpp"
 #include "config_summary.hpp"
 #include "durations.hpp"
+#include "targets.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -42,6 +43,10 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
         return 1;
     }
     auto const& config = loaded.config;
+    std::vector<std::string> problems;
+    (void)TargetMaker::read(config.notify, sources.variable, problems);
+    for (auto const& problem : problems) err << "/notifications: " << problem << '\n';
+    if (!problems.empty()) return 1;
     auto const none_or = [](std::string const& text) { return text.empty() ? std::string("none") : text; };
     auto const unbounded = [](milliseconds time) {
         return time == milliseconds(0) ? std::string("none") : duration_text(time);

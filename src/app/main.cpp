@@ -41,6 +41,12 @@ int run(app::Command const& command) {
             return app::healthcheck(flags, sources, command.with_upstream, command.timeout, std::cout, std::cerr);
         case Kind::drain:
             return app::drain(flags, sources, command.wait, std::cout, std::cerr);
+        case Kind::pending:
+            return app::pending(flags, sources, command.as_json, std::cout, std::cerr);
+        case Kind::sessions:
+            return app::sessions(flags, sources, command.as_json, std::cout, std::cerr);
+        case Kind::notify_test:
+            return app::notify_test(flags, sources, command.target, std::cout, std::cerr);
         case Kind::hash_password:
             return app::hash_password(command.user_name, command.cost, std::cin, std::cout, std::cerr);
     }

@@ -94,6 +94,28 @@ TEST(CommandLine, TheSmallSubcommands) {
     EXPECT_THAT(drain.command().flags.values, ElementsAre(Pair("control_socket", "/c")));
     EXPECT_EQ(parse({"drain"}).command().wait, std::nullopt);
 
+    auto const pending = parse({"pending", "--json", "--control-socket", "/c"});
+    ASSERT_EQ(pending.code(), -1) << pending.err;
+    EXPECT_EQ(pending.command().kind, Kind::pending);
+    EXPECT_TRUE(pending.command().as_json);
+    EXPECT_THAT(pending.command().flags.values, ElementsAre(Pair("control_socket", "/c")));
+    EXPECT_FALSE(parse({"pending"}).command().as_json);
+
+    auto const sessions = parse({"sessions", "--config", "/f", "--json"});
+    ASSERT_EQ(sessions.code(), -1) << sessions.err;
+    EXPECT_EQ(sessions.command().kind, Kind::sessions);
+    EXPECT_TRUE(sessions.command().as_json);
+    EXPECT_THAT(sessions.command().flags.values, ElementsAre(Pair("config", "/f")));
+    EXPECT_FALSE(parse({"sessions"}).command().as_json);
+
+    auto const test = parse({"notify-test", "--target", "phone", "--control-socket", "/c", "--config", "/f"});
+    ASSERT_EQ(test.code(), -1) << test.err;
+    EXPECT_EQ(test.command().kind, Kind::notify_test);
+    EXPECT_EQ(test.command().target, "phone");
+    EXPECT_THAT(test.command().flags.values,
+                ::testing::UnorderedElementsAre(Pair("control_socket", "/c"), Pair("config", "/f")));
+    EXPECT_EQ(parse({"notify-test"}).command().target, std::nullopt);
+
     auto const hash = parse({"hash-password", "--user", "alice", "--cost", "5"});
     ASSERT_EQ(hash.code(), -1) << hash.err;
     EXPECT_EQ(hash.command().kind, Kind::hash_password);
@@ -115,6 +137,13 @@ TEST(CommandLine, MistakesEndWithOneAndNothingOnStandardOutput) {
         {"drain", "--wait"},
         {"drain", "--listen", ":1"},
         {"healthcheck", "--timeout", "5"},
+        {"pending", "api"},
+        {"pending", "--listen", ":1"},
+        {"sessions", "--target", "phone"},
+        {"notify-test", "phone"},
+        {"notify-test", "--target"},
+        {"notify-test", "--target", ""},
+        {"notify-test", "--json"},
         {"hash-password", "--cost", "3"},
         {"hash-password", "--cost", "16"},
         {"hash-password", "--user", "a:b"},
@@ -153,8 +182,17 @@ TEST(CommandLine, HelpAndVersion) {
     EXPECT_EQ(parse({"--version"}).code(), 0);
     auto const help = parse({"--help"});
     EXPECT_EQ(help.code(), 0);
-    for (auto const* name : {"serve", "check-config", "healthcheck", "drain", "hash-password"})
-        EXPECT_THAT(help.out, HasSubstr(name));
+    for (auto const* name :
+         {"serve", "check-config", "healthcheck", "drain", "pending", "sessions", "notify-test", "hash-password"}) {
+        EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name + " "));
+        auto const own = parse({name, "--help"});
+        EXPECT_EQ(own.code(), 0) << name;
+        EXPECT_EQ(own.err, "") << name;
+    }
+    for (auto const* name : {"drain", "pending", "sessions", "notify-test"})
+        EXPECT_THAT(parse({name, "--help"}).out, AllOf(HasSubstr("--control-socket"), HasSubstr("--config")));
+    EXPECT_THAT(parse({"notify-test", "--help"}).out, HasSubstr("--target NAME"));
+    EXPECT_THAT(parse({"pendign"}).err, HasSubstr("did you mean pending?"));
     auto const serve = parse({"serve", "--help"});
     EXPECT_EQ(serve.code(), 0);
     for (auto const& setting : settings()) EXPECT_THAT(serve.out, HasSubstr("  " + setting.flag()));

@@ -3,16 +3,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
-#include <filesystem>
+#include <deque>
 #include <thread>
 
-#include "ocgate/proxy/shard.hpp"
+#include "control_kit.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -21,53 +17,29 @@ using namespace std::chrono_literals;
 
 class Control : public testing::Test {
 protected:
-    void SetUp() override {
-        std::string pattern = testing::TempDir() + "ocgate-control-XXXXXX";
-        ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-        folder_ = pattern;
-        rt::Address bound;
-        auto const fd = proxy::open_listener({{}, 0, path()}, false, bound);
-        ASSERT_TRUE(fd) << fd.error().message();
-        server_.emplace(io_.get_executor(), deadlines_, *fd,
-                        ControlActions{.drain =
-                                           [this](std::chrono::milliseconds within, std::function<void(bool)> done) {
-                                               drained_within_ = within;
-                                               if (holds_) {
-                                                   held_ = std::move(done);
-                                               } else {
-                                                   done(clean_);
-                                               }
-                                           },
-                                       .reload = [this](std::function<void(bool)> done) { done(clean_); }});
-        thread_ = std::thread([this] { io_.run(); });
-    }
     void TearDown() override {
-        if (server_) {
-            boost::asio::post(io_, [this] {
-                server_->stop();
-                if (held_) std::exchange(held_, nullptr)(false);
-                io_.stop();
-            });
-            thread_.join();
-            io_.restart();
-            io_.poll();
-            server_.reset();
-        }
-        std::filesystem::remove_all(folder_);
+        socket_.end([this] {
+            for (auto const& done : std::exchange(held_, {})) done(false);
+        });
     }
 
-    [[nodiscard]] std::string path() const { return folder_ + "/control.sock"; }
+    [[nodiscard]] std::string path() const { return socket_.path(); }
     std::string ask(std::string const& line) { return ask_gateway(path(), line, 20s, problem_); }
 
-    std::string folder_, problem_;
-    boost::asio::io_context io_{1};
-    rt::SystemClock clock_;
-    rt::Deadlines deadlines_{io_.get_executor(), clock_};
-    std::optional<ControlServer> server_;
-    std::thread thread_;
+    std::string problem_;
     std::atomic<std::chrono::milliseconds> drained_within_{0ms};
     std::atomic<bool> clean_{true}, holds_{false};
-    std::function<void(bool)> held_;
+    std::vector<std::function<void(bool)>> held_;  ///< the loop's
+    ControlThread socket_{ControlActions{.drain =
+                                             [this](std::chrono::milliseconds within, std::function<void(bool)> done) {
+                                                 drained_within_ = within;
+                                                 if (holds_) {
+                                                     held_.push_back(std::move(done));
+                                                 } else {
+                                                     done(clean_);
+                                                 }
+                                             },
+                                         .reload = [this](std::function<void(bool)> done) { done(clean_); }}};
 };
 
 TEST_F(Control, DrainTellsHowLongAndHowItWent) {
@@ -86,13 +58,14 @@ TEST_F(Control, ReloadTellsHowItWent) {
 
 TEST_F(Control, WhatItDoesNotKnowItSaysSo) {
     for (auto const* line : {"", "drain", "drain ", "drain -1", "drain 1s", "drain 99999999999999999999", "drain 1 ",
-                             "drain 2592000001", "RELOAD", "reload "}) {
+                             "drain 2592000001", "RELOAD", "reload ", "page {}"}) {
         EXPECT_EQ(ask(line), "unknown command") << '"' << line << '"';
     }
 }
 
 TEST_F(Control, ALineThatIsTooLongIsNotAnswered) {
-    EXPECT_EQ(ask(std::string(200, 'x')), "");
+    EXPECT_EQ(ask(std::string(max_control_line_bytes - 1, 'x')), "unknown command");
+    EXPECT_EQ(ask(std::string(max_control_line_bytes, 'x')), "");
     EXPECT_THAT(problem_, testing::HasSubstr(path()));
     EXPECT_EQ(ask("reload"), "reloaded") << "and the next one is";
 }
@@ -106,16 +79,10 @@ TEST_F(Control, MoreAskersThanItHoldsWaitTheirTurn) {
             std::string problem;
             // The first ones are held by a peer that never sends a line's end until it leaves.
             if (i < ControlServer::max_connections) {
-                int const fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
-                sockaddr_un name{};
-                name.sun_family = AF_UNIX;
-                path().copy(name.sun_path, sizeof name.sun_path - 1);
-                EXPECT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&name), sizeof name), 0);
-                EXPECT_EQ(::send(fd, "re", 2, MSG_NOSIGNAL), 2);
-                ::shutdown(fd, SHUT_WR);
-                char byte;
-                EXPECT_EQ(::recv(fd, &byte, 1, 0), 0) << "ended without an answer";
-                ::close(fd);
+                Asker asker(path());
+                asker.send("re");
+                asker.end_own_side();
+                EXPECT_EQ(asker.read_to_end(), "") << "ended without an answer";
             } else if (ask_gateway(path(), "reload", 20s, problem) == "reloaded") {
                 ++answered;
             }
@@ -133,8 +100,20 @@ TEST_F(Control, AGatewayThatStopsIsNoAnswer) {
     });
     // The asker has been heard once the action was called.
     while (drained_within_.load() == 0ms) std::this_thread::yield();
-    boost::asio::post(io_, [this] { server_->stop(); });
+    socket_.stop();
     asker.join();
+}
+
+TEST_F(Control, WhoLeavesMakesRoomAndTheDrainGoesOn) {
+    std::deque<Asker> askers;
+    holds_ = true;
+    for (std::size_t i = 0; i < ControlServer::max_connections; ++i) {
+        drained_within_ = 0ms;
+        askers.emplace_back(path()).send("drain 1000\n");
+        while (drained_within_.load() == 0ms) std::this_thread::yield();
+    }
+    for (auto& asker : askers) asker.hang_up();
+    EXPECT_EQ(ask("reload"), "reloaded");
 }
 
 TEST(ControlClient, SaysWhereItFoundNobody) {
