@@ -2,10 +2,14 @@
 #include "ocgate/notify/outbox.hpp"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <boost/system/system_error.hpp>
 #include <cerrno>
+#include <charconv>
+#include <functional>
 #include <system_error>
 
 #include "ocgate/rt/descriptor.hpp"
@@ -32,6 +36,23 @@ std::optional<OutboxError> make_folder(fs::path const& folder) {
     return system_error(errno, "making the folder", folder);
 }
 
+/// Whose it is has the folder, and leaves it by closing it, or by dying. A file of its own, which is never moved away
+/// or removed: two could hold two files of one name. flock(2) counts by opening, not by process, and between machines
+/// that share the folder by NFS, too.
+Kept<rt::Descriptor> take_lock(fs::path const& folder) {
+    auto const path = folder / "outbox.lock";
+    rt::Descriptor lock(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!lock) return system_error(errno, "making", path);
+    if (::flock(lock.get(), LOCK_EX | LOCK_NB) == 0) return lock;
+    if (errno == EWOULDBLOCK) {
+        return OutboxError{Trouble::busy, "opening " + (folder / "outbox.db").string() +
+                                              ": another process uses it (it holds outbox.lock beside it)"};
+    }
+    // A file system without it: SQLite's own lock (fcntl(2)) has to do.
+    if (errno == ENOSYS || errno == EOPNOTSUPP || errno == ENOLCK || errno == EINVAL) return lock;
+    return system_error(errno, "locking", path);
+}
+
 /// SQLite would make the file readable for others; its companions take over the mode of the file. True: it is new.
 Kept<bool> make_file(fs::path const& file) {
     // Never opened when it is there: closing a descriptor of ours would release the locks of SQLite's (fcntl(2)).
@@ -56,6 +77,26 @@ std::optional<OutboxError> move_aside(fs::path const& file, fs::path const& asid
     fs::rename(fs::path(file) += "-wal", fs::path(aside) += "-wal", problem);
     if (::rename(file.c_str(), aside.c_str()) == 0) return {};
     return system_error(errno, "moving aside", file);
+}
+
+/// Damage that comes again and again does not fill the disk.
+void keep_newest(fs::path const& file, fs::path const& newest) {
+    constexpr auto most_others = Outbox::most_aside - 1;
+    auto const start = file.filename().string() + ".corrupt-";
+    std::vector<std::pair<std::int64_t, fs::path>> others;
+    std::error_code problem;
+    for (fs::directory_iterator at(file.parent_path(), problem), end; !problem && at != end; at.increment(problem)) {
+        auto const name = at->path().filename().string();
+        std::int64_t moved = 0;
+        if (!name.starts_with(start) || at->path() == newest) continue;
+        auto const [rest, wrong] = std::from_chars(name.data() + start.size(), name.data() + name.size(), moved);
+        if (wrong == std::errc() && rest == name.data() + name.size()) others.emplace_back(moved, at->path());
+    }
+    std::sort(others.begin(), others.end(), std::greater());
+    for (auto n = most_others; n < others.size(); ++n) {
+        fs::remove(others[n].second, problem);
+        fs::remove(fs::path(others[n].second) += "-wal", problem);
+    }
 }
 
 /// What integrity_check finds first; empty: nothing, or the database has failed.
@@ -164,6 +205,10 @@ Kept<Outbox::Opened> Outbox::open_file(OutboxOptions const& options, std::string
     sqlite::Database database;
     database.open(path, options.vfs, options.busy_wait);
     auto const failed = [&](std::string_view doing) { return error_of(*database.take_failure(), doing, path); };
+    bool const on_disk = path != ":memory:";
+    // Nobody else looks in meanwhile, and the log needs no memory shared between processes, which a network file system
+    // would not have. Before the file is first read.
+    if (on_disk) database.execute("PRAGMA locking_mode = EXCLUSIVE");
     if (!database.good()) return failed("opening");
     if (database.read_only()) return OutboxError{Trouble::read_only, "opening " + path + ": may not be written"};
     database.keep_log(true);  // until it is known to be whole: it may be wanted beside a file moved aside
@@ -175,7 +220,6 @@ Kept<Outbox::Opened> Outbox::open_file(OutboxOptions const& options, std::string
                                                ", this program knows up to " + std::to_string(steps.size()) +
                                                ": use the later program again, or move the file away"};
     }
-    bool const on_disk = path != ":memory:";
     if (on_disk) {
         if (auto finding = check(database); !finding.empty()) {
             return OutboxError{Trouble::corrupt, "checking " + path + ": " + finding};
@@ -197,18 +241,29 @@ Kept<Outbox::Opened> Outbox::open_file(OutboxOptions const& options, std::string
 Kept<Outbox::Opened> Outbox::open(OutboxOptions const& options, std::int64_t now_ms) {
     auto const file = options.folder / "outbox.db";
     if (auto problem = make_folder(options.folder)) return *problem;
+    auto lock = take_lock(options.folder);
+    if (!lock) return lock.error();
     auto made = make_file(file);
     if (!made) return made.error();
     auto opened = open_file(options, file.string());
-    if (opened) opened->created = *made;
+    if (opened) {
+        opened->created = *made;
+        opened->outbox.inside_->lock = std::move(*lock);
+    }
     if (opened || opened.error().trouble != Trouble::corrupt) return opened;
 
     auto const aside = fs::path(file) += ".corrupt-" + std::to_string(now_ms);
     if (auto problem = move_aside(file, aside)) return *problem;
+    keep_newest(file, aside);
     made = make_file(file);
     if (!made) return made.error();
     auto fresh = open_file(options, file.string());
-    if (!fresh) return fresh;
+    if (!fresh) {
+        auto error = fresh.error();
+        error.text += " (" + opened.error().text + "; it was moved to " + aside.string() + ')';
+        return error;
+    }
+    fresh->outbox.inside_->lock = std::move(*lock);
     fresh->created = true;
     fresh->moved_aside = aside.string();
     fresh->corruption = opened.error().text;

@@ -102,7 +102,7 @@ Kept<bool> Outbox::enable(std::string_view target, std::int64_t now_ms) {
     auto& in = *inside_;
     return in.transact("enabling a target", [&] {
         in.hurry_target.run(target, now_ms);
-        return in.enable_target.run(target) > 0;
+        return in.enable_target.run(target, now_ms) > 0;
     });
 }
 
@@ -121,7 +121,7 @@ Kept<std::vector<Disabled>> Outbox::disabled() {
 Kept<std::vector<Dropped>> Outbox::abandon(std::string_view target, std::string_view reason, std::int64_t now_ms) {
     auto& in = *inside_;
     return in.transact("abandoning a target", [&] {
-        in.enable_target.run(target);
+        in.enable_target.run(target, now_ms);
         return Inside::dropped_in(in.drop_target.rows(target, remark(reason), now_ms));
     });
 }

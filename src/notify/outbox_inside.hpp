@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "ocgate/notify/outbox.hpp"
+#include "ocgate/rt/descriptor.hpp"
 #include "sqlite.hpp"
 
 namespace ocgate::notify {
@@ -19,6 +20,7 @@ struct Outbox::Inside {
     Inside(sqlite::Database opened, OutboxLimits bounds, std::string file)
         : database(std::move(opened)), limits(bounds), path(std::move(file)) {}
 
+    rt::Descriptor lock;  ///< goes after the database
     sqlite::Database database;
     OutboxLimits limits;
     std::string path;
@@ -76,6 +78,9 @@ struct Outbox::Inside {
     Kept<DeliveryState> settle(std::string_view doing, Ticket const& ticket, Settling const& settling,
                                std::int64_t now_ms);
 
+    /// Everything of `from`, or what of it can be read: then `missing` says what first could not.
+    std::size_t take_over(Inside& from, std::optional<OutboxError>* missing);
+
     static Incident incident_in(sqlite::Rows const& row, int column);
     static std::vector<Dropped> dropped_in(sqlite::Rows rows);
 
@@ -120,7 +125,7 @@ struct Outbox::Inside {
         ORDER BY target, id)sql"};
 
     // Leases. Without being told the index, SQLite looks for the earlier ones of a lane among all live ones.
-    sqlite::Statement is_disabled{database, "SELECT 1 FROM disabled WHERE target = ?1"};
+    sqlite::Statement is_disabled{database, "SELECT 1 FROM disabled WHERE target = ?1 AND enabled = 0"};
     sqlite::Statement drop_overtaken{database, R"sql(
         UPDATE deliveries SET state = 4, last_error = 'ended', updated = ?2
         WHERE target = ?1 AND state < 2 AND action <> 3 AND (state = 0 OR lease_until <= ?2)
@@ -148,7 +153,7 @@ struct Outbox::Inside {
         WHERE target = ?1 AND state < 2
             AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_lane
                 WHERE e.incident = d.incident AND e.target = d.target AND e.id < d.id AND e.state < 2)
-            AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.target = ?1))sql"};
+            AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.target = ?1 AND enabled = 0))sql"};
     sqlite::Statement end_leases{database,
                                  "UPDATE deliveries SET state = 0, lease_until = 0 WHERE state < 2 AND state = 1"};
     sqlite::Statement find_ticket{database, R"sql(
@@ -162,16 +167,24 @@ struct Outbox::Inside {
     // Targets.
     sqlite::Statement disable_target{database, R"sql(
         INSERT INTO disabled (target, why, mark, at) VALUES (?1, ?2, ?3, ?4)
-        ON CONFLICT (target) DO UPDATE SET why = ?2, mark = ?3, at = ?4)sql"};
-    sqlite::Statement enable_target{database, "DELETE FROM disabled WHERE target = ?1"};
+        ON CONFLICT (target) DO UPDATE SET why = ?2, mark = ?3, at = ?4, enabled = 0)sql"};
+    sqlite::Statement enable_target{database,
+                                    "UPDATE disabled SET enabled = 1, at = ?2 WHERE target = ?1 AND enabled = 0"};
     sqlite::Statement hurry_target{database, R"sql(
         UPDATE deliveries SET not_before = ?2
         WHERE target = ?1 AND state < 2 AND not_before > ?2 AND attempt > 0)sql"};
-    sqlite::Statement disabled_targets{database, "SELECT target, why, mark, at FROM disabled ORDER BY target"};
+    sqlite::Statement disabled_targets{database, R"sql(
+        SELECT target, why, mark, at FROM disabled WHERE enabled = 0 ORDER BY target)sql"};
     sqlite::Statement drop_target{database, R"sql(
         UPDATE deliveries SET state = 4, last_error = ?2, updated = ?3 WHERE target = ?1 AND state < 2
         RETURNING dedupe, (SELECT key FROM incidents WHERE incidents.id = incident), target, action, weight,
             last_error)sql"};
+
+    // Notes.
+    sqlite::Statement write_note{database, R"sql(
+        INSERT INTO notes (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = ?2)sql"};
+    sqlite::Statement count_other_notes{database, "SELECT count(*) FROM notes WHERE name <> ?1"};
+    sqlite::Statement find_note{database, "SELECT value FROM notes WHERE name = ?1"};
 
     // For operators, and housekeeping.
     sqlite::Statement newest_deliveries{database, R"sql(

@@ -1,15 +1,10 @@
-// All rows: shown to operators, counted, removed when old, taken over from another outbox.
+// All rows: shown to operators, counted, removed when old. And notes.
 #include <algorithm>
 #include <limits>
 
 #include "outbox_inside.hpp"
 
 namespace ocgate::notify {
-namespace {
-
-constexpr std::size_t most_in_one_call = 1000;
-
-}  // namespace
 
 Kept<std::vector<Incident>> Outbox::list_incidents(std::size_t most) {
     auto& in = *inside_;
@@ -67,6 +62,32 @@ Kept<std::vector<TargetCount>> Outbox::counts() {
     });
 }
 
+Kept<void> Outbox::remember(std::string_view name, std::string_view value) {
+    auto& in = *inside_;
+    auto done = in.transact("keeping a note", [&] {
+        in.need_name("name", name);
+        in.need_document("value", value);
+        if (in.refusal) return true;
+        if (auto row = in.count_other_notes.rows(name);
+            row.next() && std::cmp_greater_equal(row.integer(0), most_notes)) {
+            in.refuse(Trouble::full, std::to_string(most_notes) + " notes are there");
+        }
+        if (!in.refusal) in.write_note.run(name, value);
+        return true;
+    });
+    if (!done) return done.error();
+    return {};
+}
+
+Kept<std::optional<std::string>> Outbox::recall(std::string_view name) {
+    auto& in = *inside_;
+    return in.look("reading a note", [&]() -> std::optional<std::string> {
+        auto row = in.find_note.rows(name);
+        if (!row.next()) return std::nullopt;
+        return row.text(0);
+    });
+}
+
 Kept<std::size_t> Outbox::prune(std::int64_t now_ms) {
     auto& in = *inside_;
     return in.transact("pruning", [&] {
@@ -80,57 +101,6 @@ Kept<std::size_t> Outbox::prune(std::int64_t now_ms) {
         }
         return gone;
     });
-}
-
-Kept<std::size_t> Outbox::adopt(Outbox& other) {
-    auto& in = *inside_;
-    auto& from = other.inside_->database;
-    from.forget_failure();
-    std::size_t rows = 0;
-    auto taken = in.transact("taking over", [&] {
-        // Once in a long while: these are not kept ready.
-        sqlite::Statement read_incidents(from, R"sql(
-            SELECT key, kind, subject, weight, state, outcome, ended_by, raised, opened, ended, facts
-            FROM incidents ORDER BY id)sql");
-        sqlite::Statement take_incident(in.database, R"sql(
-            INSERT INTO incidents (key, kind, subject, weight, state, outcome, ended_by, raised, opened, ended, facts)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-            ON CONFLICT (key) DO UPDATE SET state = ?5, outcome = ?6, ended_by = ?7, opened = ?9, ended = ?10,
-                facts = ?11 WHERE incidents.state < 2 AND ?5 > incidents.state)sql");
-        for (auto row = read_incidents.rows(); row.next(); ++rows) {
-            take_incident.run(row.text(0), row.text(1), row.text(2), row.integer(3), row.integer(4), row.text(5),
-                              row.text(6), row.integer(7), row.integer(8), row.integer(9), row.text(10));
-        }
-        sqlite::Statement read_deliveries(from, R"sql(
-            SELECT i.key, d.target, d.action, d.dedupe, d.state, d.weight, d.attempt, d.not_before, d.lease_until,
-                d.remote_id, d.last_error, d.created, d.updated, d.payload
-            FROM deliveries AS d JOIN incidents AS i ON i.id = d.incident ORDER BY d.id)sql");
-        // What was sent was sent; else the one that went on after the other stood still.
-        sqlite::Statement take_delivery(in.database, R"sql(
-            INSERT INTO deliveries (incident, target, action, dedupe, state, weight, attempt, not_before, lease_until,
-                remote_id, last_error, created, updated, payload)
-            VALUES ((SELECT id FROM incidents WHERE key = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
-            ON CONFLICT (dedupe) DO UPDATE SET state = ?5, attempt = ?7, not_before = ?8, lease_until = ?9,
-                remote_id = ?10, last_error = ?11, updated = ?13
-            WHERE (deliveries.state < 2 AND (?5 >= 2 OR ?7 > deliveries.attempt))
-                OR (deliveries.state > 2 AND ?5 = 2))sql");
-        for (auto row = read_deliveries.rows(); row.next(); ++rows) {
-            take_delivery.run(row.text(0), row.text(1), row.integer(2), row.text(3), row.integer(4), row.integer(5),
-                              row.integer(6), row.integer(7), row.integer(8), row.text(9), row.text(10),
-                              row.integer(11), row.integer(12), row.text(13));
-        }
-        sqlite::Statement read_disabled(from, "SELECT target, why, mark, at FROM disabled");
-        for (auto row = read_disabled.rows(); row.next(); ++rows) {
-            in.disable_target.run(row.text(0), row.text(1), row.text(2), row.integer(3));
-        }
-        // Half of it would look like all.
-        if (auto failure = from.take_failure()) {
-            auto error = error_of(*failure, "reading what to take over", other.inside_->path);
-            in.refuse(error.trouble, std::move(error.text));
-        }
-        return rows;
-    });
-    return taken;
 }
 
 }  // namespace ocgate::notify

@@ -55,7 +55,16 @@ CREATE TABLE disabled (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
-constexpr std::array steps{first_version};
+// A target that was enabled again stays as a row that says so: who takes this outbox over has to know it.
+constexpr char const* second_version = R"sql(
+CREATE TABLE notes (
+    name TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT;
+ALTER TABLE disabled ADD COLUMN enabled INTEGER NOT NULL DEFAULT 0 CHECK (enabled BETWEEN 0 AND 1);
+)sql";
+
+constexpr std::array steps{first_version, second_version};
 
 }  // namespace
 

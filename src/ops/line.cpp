@@ -99,6 +99,8 @@ std::string_view to_string(LogKind kind) noexcept {
             return "access";
         case LogKind::auth:
             return "auth";
+        case LogKind::notify:
+            return "notify";
     }
     return "app";
 }

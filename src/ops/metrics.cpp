@@ -1,13 +1,9 @@
-// The counters of all shards, merged at scrape into prometheus-cpp's model. Its registry is not used: its counters are
-// locked and shared, ours are neither.
+// The counters of all shards, merged at scrape. prometheus-cpp's registry is not used: its counters are locked and
+// shared, ours are neither.
 #include "ocgate/ops/metrics.hpp"
-
-#include <prometheus/metric_family.h>
-#include <prometheus/text_serializer.h>
 
 #include <boost/version.hpp>
 #include <map>
-#include <sstream>
 
 #include "counters.hpp"
 #include "ocgate/rt/clock.hpp"
@@ -16,48 +12,6 @@
 
 namespace ocgate::ops {
 namespace {
-
-using prometheus::ClientMetric;
-using prometheus::MetricFamily;
-using prometheus::MetricType;
-using Labels = std::vector<ClientMetric::Label>;
-
-ClientMetric::Label label(char const* name, std::string_view value) { return {name, std::string(value)}; }
-
-/// The families of one exposition, in the order they are begun. Samples go to the last one begun.
-class Exposition {
-public:
-    Exposition& counter(char const* name, char const* help) { return begin(MetricType::Counter, name, help); }
-    Exposition& gauge(char const* name, char const* help) { return begin(MetricType::Gauge, name, help); }
-    Exposition& histogram(char const* name, char const* help) { return begin(MetricType::Histogram, name, help); }
-
-    Exposition& value(double value, Labels labels = {}) {
-        auto& metric = add(std::move(labels));
-        (families_.back().type == MetricType::Counter ? metric.counter.value : metric.gauge.value) = value;
-        return *this;
-    }
-    Exposition& value(std::uint64_t count, Labels labels = {}) {
-        return value(static_cast<double>(count), std::move(labels));
-    }
-    ClientMetric& add(Labels labels) {
-        auto& metric = families_.back().metric.emplace_back();
-        metric.label = std::move(labels);
-        return metric;
-    }
-
-    [[nodiscard]] std::string text() const {
-        std::ostringstream out;
-        prometheus::TextSerializer{}.Serialize(out, families_);
-        return std::move(out).str();
-    }
-
-private:
-    Exposition& begin(MetricType type, char const* name, char const* help) {
-        families_.push_back({name, help, type, {}});
-        return *this;
-    }
-    std::vector<MetricFamily> families_;
-};
 
 /// The sum of one histogram over the shards. Its count is that of its buckets, so the two always agree.
 template <std::size_t N>
@@ -75,16 +29,10 @@ struct Merged {
         }
         return true;
     }
-    void write(Exposition& out, Bounds<N> const& bounds, Labels labels) const {
-        auto& histogram = out.add(std::move(labels)).histogram;
-        std::uint64_t below = 0;
-        for (std::size_t i = 0; i < N; ++i) {
-            below += buckets[i];
-            histogram.bucket.push_back({below, static_cast<double>(bounds[i]) / 1000.0});
-        }
-        histogram.sample_count = below + buckets[N];
-        histogram.bucket.push_back({histogram.sample_count, std::numeric_limits<double>::infinity()});
-        histogram.sample_sum = seconds;
+    void write(Exposition& out, Bounds<N> const& bounds, Exposition::Labels labels = {}) const {
+        std::array<double, N> seconds_bounds{};
+        for (std::size_t i = 0; i < N; ++i) seconds_bounds[i] = static_cast<double>(bounds[i]) / 1000.0;
+        out.buckets(buckets, seconds_bounds, seconds, labels);
     }
 };
 
@@ -168,19 +116,19 @@ void Metrics::Inside::write_requests(Exposition& out) const {
     for (auto const& [name, methods] : requests) {
         for (std::size_t m = 0; m < methods.size(); ++m) {
             for (auto const& [code, n] : methods[m]) {
-                out.value(n, {label("route", name), label("method", method_labels[m]), label("code", code)});
+                out.value(n, {{"route", name}, {"method", method_labels[m]}, {"code", code}});
             }
         }
     }
     out.histogram("ocgate_http_request_duration_seconds",
                   "From a request's head to the end of its answer. Event streams and WebSockets are not in it.");
     for (auto const& [name, duration] : durations) {
-        if (!duration.empty()) duration.write(out, request_bounds, {label("route", name)});
+        if (!duration.empty()) duration.write(out, request_bounds, {{"route", name}});
     }
     out.histogram("ocgate_http_time_to_first_byte_seconds",
                   "From a request's head to the head of the upstream's answer. Event streams and WebSockets are not in "
                   "it.");
-    first_byte.write(out, request_bounds, {});
+    first_byte.write(out, request_bounds);
     out.gauge("ocgate_http_requests_in_flight", "Requests that have begun and not ended, streams included.").value(sum([
     ](auto const& shard) -> auto& { return shard.in_flight; }));
     out.counter("ocgate_http_request_bytes_total", "Content received with requests, as framed by the clients.")
@@ -196,7 +144,7 @@ void Metrics::Inside::write_connections(Exposition& out) const {
             auto const of_side = [&](auto const& shard) -> auto& {
                 return get(shard.connections[static_cast<std::size_t>(side)]);
             };
-            out.value(sum(of_side), {label("side", to_string(side))});
+            out.value(sum(of_side), {{"side", to_string(side)}});
         }
     };
     out.gauge("ocgate_open_connections", "Connections that are open, those in the pool included.");
@@ -208,9 +156,9 @@ void Metrics::Inside::write_connections(Exposition& out) const {
     for (auto const side : shown) {
         auto const of = static_cast<std::size_t>(side);
         out.value(sum([of](auto const& shard) -> auto& { return shard.connections[of].received; }),
-                  {label("side", to_string(side)), label("direction", "received")});
+                  {{"side", to_string(side)}, {"direction", "received"}});
         out.value(sum([of](auto const& shard) -> auto& { return shard.connections[of].sent; }),
-                  {label("side", to_string(side)), label("direction", "sent")});
+                  {{"side", to_string(side)}, {"direction", "sent"}});
     }
 }
 
@@ -219,21 +167,20 @@ void Metrics::Inside::write_streams(Exposition& out) const {
     out.gauge("ocgate_streams_open", "Event streams and WebSockets that are open.");
     for (auto const kind : kinds) {
         auto const k = static_cast<std::size_t>(kind);
-        out.value(sum([k](auto const& shard) -> auto& { return shard.streams[k].open; }),
-                  {label("kind", kind_label(kind))});
+        out.value(sum([k](auto const& shard) -> auto& { return shard.streams[k].open; }), {{"kind", kind_label(kind)}});
     }
     out.histogram("ocgate_stream_duration_seconds", "How long streams lasted that have ended.");
     for (auto const kind : kinds) {
         Merged<stream_bounds.size()> merged;
         for (auto const& shard : shards) merged.add(shard->streams[static_cast<std::size_t>(kind)].duration);
-        merged.write(out, stream_bounds, {label("kind", kind_label(kind))});
+        merged.write(out, stream_bounds, {{"kind", kind_label(kind)}});
     }
     out.counter("ocgate_streams_closed_total", "Streams that have ended, by reason; none is a clean end.");
     for (auto const kind : kinds) {
         auto const k = static_cast<std::size_t>(kind);
         for (std::size_t r = 0; r < reasons; ++r) {
             auto const n = sum([ k, r ](auto const& shard) -> auto& { return shard.streams[k].closed[r]; });
-            if (n > 0) out.value(n, {label("kind", kind_label(kind)), label("reason", reason_label(r))});
+            if (n > 0) out.value(n, {{"kind", kind_label(kind)}, {"reason", reason_label(r)}});
         }
     }
 }
@@ -245,8 +192,9 @@ void Metrics::Inside::write_errors(Exposition& out) const {
             for (std::size_t r = 0; r < reasons; ++r) {
                 auto const n = sum([=](auto const& shard) -> auto& { return shard.errors[side][step][r]; });
                 if (n == 0) continue;
-                out.value(n, {label("side", to_string(static_cast<Side>(side))),
-                              label("step", to_string(static_cast<Step>(step))), label("reason", reason_label(r))});
+                out.value(n, {{"side", to_string(static_cast<Side>(side))},
+                              {"step", to_string(static_cast<Step>(step))},
+                              {"reason", reason_label(r)}});
             }
         }
     }
@@ -254,30 +202,29 @@ void Metrics::Inside::write_errors(Exposition& out) const {
 
 void Metrics::Inside::write_upstream(Exposition& out, Health const& health) const {
     out.counter("ocgate_upstream_connections_total", "Attempts to get a connection to the upstream for a request.")
-        .value(sum([](auto const& shard) -> auto& { return shard.dialed; }), {label("result", "dialed")})
-        .value(sum([](auto const& shard) -> auto& { return shard.reused; }), {label("result", "reused")})
-        .value(sum([](auto const& shard) -> auto& { return shard.dial_failed; }), {label("result", "failed")});
+        .value(sum([](auto const& shard) -> auto& { return shard.dialed; }), {{"result", "dialed"}})
+        .value(sum([](auto const& shard) -> auto& { return shard.reused; }), {{"result", "reused"}})
+        .value(sum([](auto const& shard) -> auto& { return shard.dial_failed; }), {{"result", "failed"}});
     auto const upstream = health.upstream();
     out.gauge("ocgate_upstream_up", "1 when the last health probe of the upstream succeeded.")
         .value(upstream.known && upstream.up ? 1.0 : 0.0);
     out.gauge("ocgate_upstream_probe_duration_seconds", "How long the last health probe took.")
         .value(static_cast<double>(probe_ns.load(std::memory_order_relaxed)) / 1e9);
     out.counter("ocgate_upstream_probes_total", "Health probes of the upstream.")
-        .value(probes[1].load(std::memory_order_relaxed), {label("result", "up")})
-        .value(probes[0].load(std::memory_order_relaxed), {label("result", "down")});
+        .value(probes[1].load(std::memory_order_relaxed), {{"result", "up"}})
+        .value(probes[0].load(std::memory_order_relaxed), {{"result", "down"}});
 }
 
 void Metrics::Inside::write_gateway(Exposition& out, Health const& health, Log const& log) const {
     out.gauge("ocgate_build_info", "1; the labels say what runs.")
-        .value(1.0, {label("version", options.version), label("compiler", "gcc " __VERSION__),
-                     label("boost", BOOST_LIB_VERSION)});
+        .value(1.0, {{"version", options.version}, {"compiler", "gcc " __VERSION__}, {"boost", BOOST_LIB_VERSION}});
     out.counter("ocgate_auth_requests_total", "Decisions about who may come in.");
     for (std::size_t i = 0; i < options.auth_results.size(); ++i) {
-        out.value(auth[i].load(std::memory_order_relaxed), {label("result", options.auth_results[i])});
+        out.value(auth[i].load(std::memory_order_relaxed), {{"result", options.auth_results[i]}});
     }
     out.counter("ocgate_config_reloads_total", "Reloads of the configuration.")
-        .value(reloads[1].load(std::memory_order_relaxed), {label("result", "success")})
-        .value(reloads[0].load(std::memory_order_relaxed), {label("result", "failure")});
+        .value(reloads[1].load(std::memory_order_relaxed), {{"result", "success"}})
+        .value(reloads[0].load(std::memory_order_relaxed), {{"result", "failure"}});
     out.gauge("ocgate_config_last_reload_successful",
               "0 when the last reload failed; what was in force stays in force.")
         .value(reload_ok.load(std::memory_order_relaxed) ? 1.0 : 0.0);
@@ -338,7 +285,8 @@ void Metrics::probed(bool up, std::chrono::steady_clock::duration took) noexcept
     inside_->probe_ns.store(std::chrono::nanoseconds(took).count(), std::memory_order_relaxed);
 }
 
-std::string Metrics::exposition(Health const& health, Log const& log) const {
+std::string Metrics::exposition(Health const& health, Log const& log,
+                                std::function<void(Exposition&)> const& more) const {
     Exposition out;
     inside_->write_gateway(out, health, log);
     inside_->write_requests(out);
@@ -346,6 +294,7 @@ std::string Metrics::exposition(Health const& health, Log const& log) const {
     inside_->write_streams(out);
     inside_->write_errors(out);
     inside_->write_upstream(out, health);
+    if (more) more(out);
     Inside::write_process(out);
     return out.text();
 }

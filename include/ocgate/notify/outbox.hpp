@@ -24,7 +24,7 @@ namespace ocgate::notify {
 enum class Trouble : std::uint8_t {
     disk_full,
     read_only,
-    busy,     ///< another process held the file for longer than `busy_wait`
+    busy,     ///< somebody else has the file
     io,       ///< the disk, or what is on the way to it
     corrupt,  ///< open the outbox again: that moves the file aside
     newer,    ///< the file was written by a later version
@@ -186,15 +186,21 @@ struct OutboxLimits {
 struct OutboxOptions {
     std::filesystem::path folder;  ///< made with mode 0700 when it is not there; the file in it is `outbox.db`, 0600
     OutboxLimits limits{};
-    std::chrono::milliseconds busy_wait{2000};
-    char const* vfs = nullptr;  ///< SQLite's own name of a file system, for tests; not owned
+    std::chrono::milliseconds busy_wait{2000};  ///< for a program that is no outbox and looks into the file
+    char const* vfs = nullptr;                  ///< SQLite's own name of a file system, for tests; not owned
 };
 
 class Outbox {
 public:
     struct Opened;
-    /// Checks the whole file and brings it to this version. `now_ms` names a file moved aside. No other outbox of this
-    /// process may have the same file open.
+    struct Rescued;
+    static constexpr std::size_t most_aside = 5;
+    static constexpr std::size_t most_notes = 64;
+    static constexpr std::size_t most_in_one_call = 1000;  ///< rows listed or pruned
+
+    /// Checks the whole file and brings it to this version. The file is this outbox's alone until it goes, or the
+    /// process does: whoever opens it meanwhile, in whatever process, gets Trouble::busy at once. `now_ms` names a file
+    /// moved aside, of which the newest `most_aside` are kept.
     [[nodiscard]] static Kept<Opened> open(OutboxOptions const& options, std::int64_t now_ms);
     /// The same without a disk: gone with the process.
     [[nodiscard]] static Kept<Outbox> in_memory(OutboxLimits limits = {});
@@ -258,24 +264,45 @@ public:
     [[nodiscard]] Kept<std::vector<Dropped>> abandon(std::string_view target, std::string_view reason,
                                                      std::int64_t now_ms);
 
+    // Notes: small documents that have to outlive the process.
+
+    /// In place of what was there under this name. Trouble::full when there are `most_notes` others.
+    [[nodiscard]] Kept<void> remember(std::string_view name, std::string_view value);
+    /// Nothing: never remembered.
+    [[nodiscard]] Kept<std::optional<std::string>> recall(std::string_view name);
+
     // For operators, and housekeeping.
 
-    /// The newest first, at most 1,000.
+    /// The newest first, at most `most_in_one_call`.
     [[nodiscard]] Kept<std::vector<Incident>> list_incidents(std::size_t most);
     [[nodiscard]] Kept<std::vector<DeliveryRow>> list_deliveries(std::size_t most);
     [[nodiscard]] Kept<std::vector<TargetCount>> counts();
-    /// Removes ended incidents of which nothing is live, when they are too old or too many; at most 1,000 in one call.
-    /// How many went: a full 1,000 asks for another call.
+    /// Removes ended incidents of which nothing is live, when they are too old or too many; at most
+    /// `most_in_one_call`. How many went: as many as that ask for another call.
     [[nodiscard]] Kept<std::size_t> prune(std::int64_t now_ms);
-    /// Takes in all that `other` holds, which stays as it is: an incident or delivery that both know keeps the state
-    /// that is further on. For going on in memory when the disk fails, and for coming back. How many rows it read.
+    /// Takes in all that `other` holds, which stays as it is, or nothing. For going on in memory when the disk fails,
+    /// and for coming back. How many rows it read. Of what both know:
+    /// - an incident or delivery keeps the state that is further on: ended before live, sent before all;
+    /// - a live delivery that was tried as often, or is leased in `other`, goes on as it is there, so that a ticket
+    /// from
+    ///   there stays good. Leases of ours that nobody holds are to be released before, those of `other` held;
+    /// - a target is disabled or not as it was said last;
+    /// - a note is the other's.
     [[nodiscard]] Kept<std::size_t> adopt(Outbox& other);
+    /// The same with what can still be read, when `adopt` says that not all can. What is missing may be told again if
+    /// it is found later, and who asks for it gets Trouble::unknown.
+    [[nodiscard]] Kept<Rescued> rescue(Outbox& other);
 
 private:
     struct Inside;
     explicit Outbox(std::unique_ptr<Inside> inside);
     static Kept<Opened> open_file(OutboxOptions const& options, std::string const& path);
     std::unique_ptr<Inside> inside_;
+};
+
+struct Outbox::Rescued {
+    std::size_t rows = 0;                  ///< read
+    std::optional<OutboxError> missing{};  ///< the first thing that could not be; nothing: all was
 };
 
 /// What `open` found.

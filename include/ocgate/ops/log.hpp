@@ -15,7 +15,7 @@ namespace ocgate::ops {
 
 enum class LogFormat : std::uint8_t { json, text };
 enum class LogLevel : std::uint8_t { debug, info, warn, error, off };
-enum class LogKind : std::uint8_t { app, access, auth };
+enum class LogKind : std::uint8_t { app, access, auth, notify };
 
 struct LogOptions {
     LogFormat format = LogFormat::json;

@@ -1,14 +1,16 @@
-// What Prometheus is told. Counters are kept per shard without locks and merged at scrape; prometheus-cpp's model and
-// serializer write them out. Label sets are closed: route templates, methods, statuses, sides, steps, reasons.
+// What Prometheus is told. Counters are kept per shard without locks and merged at scrape. Label sets are closed: route
+// templates, methods, statuses, sides, steps, reasons.
 #pragma once
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "ocgate/ops/exposition.hpp"
 #include "ocgate/ops/health.hpp"
 #include "ocgate/ops/log.hpp"
 #include "ocgate/proxy/doors.hpp"
@@ -46,8 +48,10 @@ public:
     void reloaded(bool ok) noexcept;
     void probed(bool up, std::chrono::steady_clock::duration took) noexcept;
 
-    /// The whole exposition (text format 0.0.4). Any thread. The figures of the process are read here.
-    [[nodiscard]] std::string exposition(Health const& health, Log const& log) const;
+    /// The whole exposition (text format 0.0.4). Any thread. The figures of the process are read here. `more` adds
+    /// families of others, inside the call and on its thread.
+    [[nodiscard]] std::string exposition(Health const& health, Log const& log,
+                                         std::function<void(Exposition&)> const& more = {}) const;
 
 private:
     struct Inside;

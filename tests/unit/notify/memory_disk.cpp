@@ -98,6 +98,9 @@ struct MemoryDiskCalls {
     }
     static int read(sqlite3_file* file, void* bytes, int size, sqlite3_int64 at) {
         if (auto const code = disk(file).operate(Kind::read); code != SQLITE_OK) return code;
+        auto const& bad = disk(file).bad;
+        auto const begin = static_cast<std::uint64_t>(at);
+        if (begin < bad.second && begin + static_cast<std::uint64_t>(size) > bad.first) return SQLITE_IOERR_READ;
         auto const& now = content(file).now;
         auto const from = std::min(now.size(), static_cast<std::size_t>(at));
         auto const there = std::min(now.size() - from, static_cast<std::size_t>(size));

@@ -9,6 +9,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace ocgate::notify {
@@ -39,6 +40,8 @@ public:
 
     /// No write, cut or new file is taken, as by a mount that was remounted read-only.
     bool read_only = false;
+    /// Bytes of each file that cannot be read any more: from, up to.
+    std::pair<std::uint64_t, std::uint64_t> bad{0, 0};
     /// Bytes of all files together.
     std::uint64_t size = std::numeric_limits<std::uint64_t>::max();
 

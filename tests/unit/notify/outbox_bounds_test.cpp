@@ -1,4 +1,4 @@
-// What the outbox does not let grow, and taking over from another one.
+// What the outbox does not let grow.
 #include <gmock/gmock.h>
 
 #include "outbox_kit.hpp"
@@ -169,38 +169,6 @@ TEST(OutboxBounds, AtMostAThousandGoInOneCall) {
     }
     EXPECT_EQ(kept(outbox.prune(1000)), 1000U);
     EXPECT_EQ(kept(outbox.prune(1000)), 200U);
-}
-
-TEST(OutboxAdopting, TheStateFurtherOnStays) {
-    auto disk = kept(Outbox::in_memory());
-    tell(disk, "a", Weight::block);
-    tell(disk, "b", Weight::block);
-    tell(disk, "c", Weight::complete);
-    ASSERT_TRUE(disk.disable("discord", "404", "m", 100));
-
-    // The disk fails: on in memory.
-    auto memory = kept(Outbox::in_memory());
-    EXPECT_EQ(kept(memory.adopt(disk)), 7U);
-    EXPECT_EQ(contents(memory), contents(disk));
-    auto const due = kept(memory.lease("ntfy", 2, 300, 200)).due;
-    ASSERT_THAT(dedupes(due), ElementsAre("a@ntfy", "b@ntfy"));
-    kept(memory.sent(due[0].ticket, "r1", 201));
-    kept(memory.end({.key = "a", .outcome = "once", .able = {"ntfy"}}, 202));
-    tell(memory, "d", Weight::block);
-
-    // It is back, and meanwhile nothing happened there.
-    EXPECT_GT(kept(disk.adopt(memory)), 0U);
-    EXPECT_EQ(contents(disk), contents(memory));
-    EXPECT_EQ(kept(disk.find("a"))->outcome, "once");
-    // The ticket of the one is good with the other.
-    EXPECT_EQ(kept(disk.sent(due[1].ticket, "r2", 210)), DeliveryState::sent);
-    auto const rest = kept(disk.lease("ntfy", 10, 400, 300)).due;
-    EXPECT_THAT(dedupes(rest), ElementsAre("d@ntfy", "clear ntfy a", "c@ntfy"));
-    EXPECT_EQ(rest[1].remote_id, "r1");
-
-    // What was sent here is not queued again by one who does not know.
-    EXPECT_GT(kept(disk.adopt(memory)), 0U);
-    EXPECT_EQ(kept(disk.lease("ntfy", 10, 400, 300)).due.size(), 0U);
 }
 
 TEST(OutboxNames, OfClosedSets) {

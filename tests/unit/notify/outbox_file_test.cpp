@@ -74,7 +74,7 @@ TEST_F(OutboxFile, BelongsToItsOwnerOnly) {
     EXPECT_EQ(mode(deeper), 0700U);
     EXPECT_EQ(mode(deeper / "outbox.db"), 0600U);
     EXPECT_EQ(mode(deeper / "outbox.db-wal"), 0600U);
-    EXPECT_EQ(mode(deeper / "outbox.db-shm"), 0600U);
+    EXPECT_EQ(mode(deeper / "outbox.lock"), 0600U);
 }
 
 TEST_F(OutboxFile, OthersLoseTheRightToReadIt) {
@@ -99,8 +99,13 @@ TEST_F(OutboxFile, IsThereAfterARestart) {
     EXPECT_EQ(kept(opened.outbox.lease("ntfy", 10, 99, 50)).due.size(), 3U);
 }
 
-TEST_F(OutboxFile, HasALogThatIsWrittenAhead) {
-    auto opened = kept(open());
+TEST_F(OutboxFile, HasALogThatIsWrittenAheadAndNoMemoryThatIsShared) {
+    {
+        auto opened = kept(open());
+        fill(opened.outbox, 1);
+        EXPECT_GT(fs::file_size(folder.file().string() + "-wal"), 0U);
+        EXPECT_FALSE(fs::exists(folder.file().string() + "-shm")) << "a network file system would not have it";
+    }
     sqlite::Database other;
     other.open(folder.file().string(), nullptr, std::chrono::milliseconds(0));
     sqlite::Statement asking(other, "PRAGMA journal_mode");
@@ -117,12 +122,15 @@ TEST_F(OutboxFile, AFileOfTheFirstVersionIsTakenOver) {
         "INSERT INTO disabled VALUES ('discord', '404', 'm', 40)");
     auto opened = kept(open());
     EXPECT_EQ(opened.moved_aside, "");
+    EXPECT_EQ(opened.migrated_from, 1);
     auto const due = kept(opened.outbox.lease("ntfy", 1, 700, 600)).due;
     ASSERT_EQ(due.size(), 1U);
     EXPECT_EQ(due[0].ticket.attempt, 4);
     EXPECT_EQ(due[0].payload, "{\"p\":1}");
     EXPECT_EQ(due[0].incident.kind, "permission");
     EXPECT_EQ(kept(opened.outbox.disabled()).at(0).target, "discord");
+    EXPECT_TRUE(kept(opened.outbox.enable("discord", 700)));
+    EXPECT_TRUE(opened.outbox.remember("mutes", "[]"));
 }
 
 TEST_F(OutboxFile, StepsFromAnOlderVersionKeepWhatIsThere) {
@@ -156,9 +164,9 @@ TEST_F(OutboxFile, ALaterVersionIsRefusedAndLeftAlone) {
     auto const refused = open();
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().trouble, Trouble::newer);
-    EXPECT_THAT(refused.error().text, HasSubstr("has version 99, this program knows up to 1"));
+    EXPECT_THAT(refused.error().text, HasSubstr("has version 99, this program knows up to 2"));
     EXPECT_THAT(refused.error().text, HasSubstr(folder.file().string()));
-    sql("PRAGMA user_version = 1");
+    sql("PRAGMA user_version = 2");
     EXPECT_EQ(kept(kept(open()).outbox.unended()).size(), 1U);
 }
 
@@ -206,6 +214,9 @@ TEST_F(OutboxFile, SomebodyElsesDatabaseIsMovedAside) {
     fs::remove(folder.file());
     sql("CREATE TABLE theirs (a); PRAGMA user_version = 1");
     EXPECT_NE(kept(open(2)).moved_aside, "");
+    fs::remove(folder.file());
+    sql("CREATE TABLE theirs (a); PRAGMA user_version = 2");
+    EXPECT_NE(kept(open(3)).moved_aside, "");
 }
 
 TEST_F(OutboxFile, TheLogGoesAsideWithItsFile) {
@@ -227,17 +238,81 @@ TEST_F(OutboxFile, AFolderThatCannotBeMadeIsSaid) {
     EXPECT_EQ(open().error().trouble, Trouble::invalid);
 }
 
-TEST_F(OutboxFile, AFileHeldByAnotherIsBusyAndThenIsNot) {
-    auto opened = kept(Outbox::open({.folder = folder.path(), .busy_wait = std::chrono::milliseconds(0)}, 1));
+TEST_F(OutboxFile, OnlyTheNewestThatWereMovedAsideAreKept) {
+    auto const aside = [&](std::int64_t now) { return folder.file().string() + ".corrupt-" + std::to_string(now); };
+    // Not ours to remove.
+    { std::ofstream(aside(3) + ".gz") << "packed by somebody"; }
+    { std::ofstream(folder.path() / "notes.txt") << "theirs"; }
+    for (std::int64_t const now : {8, 9, 10, 11, 12, 13, 14}) {
+        { std::ofstream(folder.file()) << std::string(5000, 'x'); }
+        { std::ofstream(folder.file().string() + "-wal") << "a log"; }
+        EXPECT_EQ(kept(open(now)).moved_aside, aside(now));
+    }
+    for (std::int64_t const gone : {8, 9}) {
+        EXPECT_FALSE(fs::exists(aside(gone))) << gone;
+        EXPECT_FALSE(fs::exists(aside(gone) + "-wal")) << gone;
+    }
+    for (std::int64_t const there : {10, 11, 12, 13, 14}) {
+        EXPECT_TRUE(fs::exists(aside(there))) << there;
+        EXPECT_TRUE(fs::exists(aside(there) + "-wal")) << there;
+    }
+    EXPECT_TRUE(fs::exists(aside(3) + ".gz"));
+    EXPECT_TRUE(fs::exists(folder.path() / "notes.txt"));
+    // A clock that was set back: the one that was just moved stays.
+    { std::ofstream(folder.file()) << std::string(5000, 'x'); }
+    EXPECT_EQ(kept(open(1)).moved_aside, aside(1));
+    EXPECT_TRUE(fs::exists(aside(1)));
+    EXPECT_FALSE(fs::exists(aside(10)));
+}
+
+TEST_F(OutboxFile, AProgramThatLooksIntoItWhileItIsOpenedIsInTheWayAndThenIsNot) {
+    { fill(kept(open()).outbox, 1); }
+    OutboxOptions const impatient{.folder = folder.path(), .busy_wait = std::chrono::milliseconds(0)};
     sqlite::Database other;
     other.open(folder.file().string(), nullptr, std::chrono::milliseconds(0));
     {
         sqlite::Transaction holding(other);
         ASSERT_TRUE(other.good());
-        EXPECT_EQ(opened.outbox.raise(an_incident("a"), 1).error().trouble, Trouble::busy);
-        EXPECT_TRUE(opened.outbox.find("a"));
+        auto const refused = Outbox::open(impatient, 1);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().trouble, Trouble::busy) << refused.error().text;
     }
+    other = {};
+    auto opened = kept(Outbox::open(impatient, 1));
+    EXPECT_EQ(opened.moved_aside, "");
+    EXPECT_EQ(kept(opened.outbox.unended()).size(), 1U);
+}
+
+TEST_F(OutboxFile, NobodyElseLooksIntoItWhileItIsOpen) {
+    auto opened = kept(open());
+    sqlite::Database other;
+    other.open(folder.file().string(), nullptr, std::chrono::milliseconds(0));
+    sqlite::Statement looking(other, "SELECT count(*) FROM incidents");
+    auto const failure = other.take_failure();
+    ASSERT_TRUE(failure);
+    EXPECT_EQ(failure->code & 0xff, SQLITE_BUSY);
     EXPECT_TRUE(kept(opened.outbox.raise(an_incident("a"), 1)).changed);
+}
+
+TEST_F(OutboxFile, ASecondOutboxInTheSameProcessIsRefusedByWhateverName) {
+    auto first = std::make_unique<Outbox::Opened>(kept(open()));
+    fill(first->outbox, 1);
+    auto const link = folder.path() / "link";
+    fs::create_directory_symlink(folder.path(), link);
+    for (auto const& name : {folder.path(), link}) {
+        auto const refused = Outbox::open({.folder = name}, 2);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().trouble, Trouble::busy);
+        EXPECT_THAT(refused.error().text, HasSubstr("outbox.db: another process uses it"));
+    }
+    EXPECT_EQ(kept(first->outbox.unended()).size(), 1U);
+    // It goes with the outbox, wherever that was moved.
+    auto moved = std::make_unique<Outbox>(std::move(first->outbox));
+    first.reset();
+    EXPECT_EQ(open().error().trouble, Trouble::busy);
+    moved.reset();
+    EXPECT_EQ(kept(kept(open()).outbox.unended()).size(), 1U);
+    fs::remove(link);
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ struct Buckets {
 
 }  // namespace
 
-double Exposition::total(std::string_view name) const {
+double Scrape::total(std::string_view name) const {
     double sum = 0;
     for (auto const& [series, value] : samples) {
         if (series.substr(0, series.find('{')) == name) sum += value;
@@ -78,8 +78,8 @@ double Exposition::total(std::string_view name) const {
     return sum;
 }
 
-Exposition read_exposition(std::string const& text) {
-    Exposition read;
+Scrape read_exposition(std::string const& text) {
+    Scrape read;
     std::string line;
     auto const complain = [&](std::string const& what) { read.complaints.push_back(what + ": " + line); };
     if (text.empty() || text.back() != '\n') complain("no newline at the end");

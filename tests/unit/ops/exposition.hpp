@@ -9,7 +9,7 @@
 
 namespace ocgate::ops {
 
-struct Exposition {
+struct Scrape {
     struct Family {
         std::string type;
         std::string help;
@@ -26,6 +26,6 @@ struct Exposition {
     [[nodiscard]] double total(std::string_view name) const;
 };
 
-Exposition read_exposition(std::string const& text);
+Scrape read_exposition(std::string const& text);
 
 }  // namespace ocgate::ops

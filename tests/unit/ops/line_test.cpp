@@ -166,6 +166,16 @@ TEST(Line, ManyFieldsThatFindNoRoomAreLeftOut) {
     EXPECT_GT(text.size(), Line::max_bytes - 200);
 }
 
+TEST(Line, SaysItsKind) {
+    EXPECT_EQ(to_string(LogKind::app), "app");
+    EXPECT_EQ(to_string(LogKind::access), "access");
+    EXPECT_EQ(to_string(LogKind::auth), "auth");
+    EXPECT_EQ(to_string(LogKind::notify), "notify");
+    Line buffer;
+    EXPECT_THAT(std::string(buffer.build({}, instant, LogLevel::info, LogKind::notify, "sent", {}, {})),
+                HasSubstr("\"kind\":\"notify\",\"event\":\"sent\""));
+}
+
 TEST(Line, TextIsForATerminal) {
     auto const fields = {LogField{"bare", "a/b"}, LogField{"quoted", "a b"},     LogField{"equals", "a=b"},
                          LogField{"empty", ""},   LogField{"evil", "\x1b[2J\n"}, LogField{"n", std::int64_t{7}},

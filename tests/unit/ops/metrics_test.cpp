@@ -34,7 +34,7 @@ MetricsOptions options(unsigned shards = 2) {
 
 struct Kit {
     explicit Kit(unsigned shards = 2) : metrics(options(shards)) {}
-    [[nodiscard]] Exposition scrape() const {
+    [[nodiscard]] Scrape scrape() const {
         auto read = read_exposition(metrics.exposition(health, log));
         EXPECT_THAT(read.complaints, IsEmpty());
         return read;
@@ -326,6 +326,15 @@ TEST(Metrics, LostLogLinesAreTold) {
     auto const until = std::chrono::steady_clock::now() + 10s;
     while (log.dropped() == 0 && std::chrono::steady_clock::now() < until) std::this_thread::yield();
     EXPECT_EQ(read_exposition(kit.metrics.exposition(kit.health, log)).value("ocgate_log_lines_dropped_total"), 1);
+}
+
+TEST(Metrics, OthersMayAddFamilies) {
+    Kit kit;
+    auto const more = [](Exposition& out) { out.counter("ocgate_more_total", "More.").value(7.0); };
+    auto const read = read_exposition(kit.metrics.exposition(kit.health, kit.log, more));
+    EXPECT_THAT(read.complaints, IsEmpty());
+    EXPECT_EQ(read.value("ocgate_more_total"), 7);
+    EXPECT_EQ(read.families.size(), kit.scrape().families.size() + 1);
 }
 
 TEST(Metrics, ShardsCountWhileTheyAreScraped) {
