@@ -15,18 +15,21 @@ namespace bench {
 class Meter {
 public:
     explicit Meter(Arguments const& arguments);
-    void begin() { began_ = now_ns(), cpu_ -= cpu(); }
-    void end() { cpu_ += cpu(), took_ = now_ns() - began_; }
+    void begin() { slept_ -= sleeps(), began_ = now_ns(), cpu_ -= cpu(); }
+    void end() { cpu_ += cpu(), took_ = now_ns() - began_, slept_ += sleeps(); }
     std::int64_t began() const { return began_; }
     std::int64_t cpu_ns() const { return cpu_; }
     std::int64_t took_ns() const { return took_; }
+    /// How often its threads had nothing to do and went to sleep: voluntary context switches.
+    std::int64_t slept() const { return slept_; }
     std::int64_t resident_bytes() const;
 
 private:
     std::int64_t cpu() const;
+    std::int64_t sleeps() const;
 
     std::vector<pid_t> pids_;
-    std::int64_t began_ = 0, cpu_ = 0, took_ = 0;
+    std::int64_t began_ = 0, cpu_ = 0, took_ = 0, slept_ = 0;
 };
 
 /// Every latency of the measured part, 8 bytes each: a load is as long as its arguments say.

@@ -229,7 +229,7 @@ std::vector<Setting> make_settings() {
          integer<unsigned>(
              1, 64, [](Config & c) -> auto& { return c.threads; })},
         {"/control_socket", "PATH", "",
-         "local socket of `ocgate drain`, or none; default: $XDG_RUNTIME_DIR/ocgate.sock, else "
+         "local socket of `ocgate drain`, `pending` and the like, or none; default: $XDG_RUNTIME_DIR/ocgate.sock, else "
          "/tmp/ocgate-<uid>/control.sock",
          apply_control_socket},
         {"/state_dir", "PATH", "",

@@ -99,10 +99,18 @@ void Gateway::Inside::finish() {
     drain_deadline_.set(rt::never);
     watcher_->stop();
     if (control_) control_->stop();
+    front_desk_->close();
     admin_->stop();
     signals_->cancel();
+    insisted_ = true;  // whatever does not stop now is left behind
+    drain_deadline_.set(deadlines_.now() + insist_time);
     // Nothing that is left may keep the process: what waits is destroyed with the loop.
-    probe_->stop([this] { io_.stop(); });
+    probe_->stop([this] {
+        follower_->stop([this] {
+            auto task = stop_herald();
+            rt::spawn(io_.get_executor(), std::move(task), [this](std::exception_ptr) { io_.stop(); });
+        });
+    });
 }
 
 }  // namespace ocgate::app

@@ -13,7 +13,6 @@
 
 #include "gateway_inside.hpp"
 #include "ocgate/app/version.hpp"
-#include "ocgate/opencode/routes.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -26,16 +25,6 @@ T random_bytes() {
     if (::getrandom(&bytes, sizeof bytes, 0) != static_cast<ssize_t>(sizeof bytes))
         throw std::system_error(errno, std::generic_category(), "getrandom");
     return bytes;
-}
-
-std::string what_of(std::exception_ptr error) {
-    try {
-        std::rethrow_exception(std::move(error));
-    } catch (std::exception const& e) {
-        return e.what();
-    } catch (...) {
-        return "something that is no std::exception";
-    }
 }
 
 /// Makes the control socket's folder when it is missing. The default one lies where everybody may make folders: it has
@@ -80,6 +69,16 @@ std::size_t raise_descriptor_limit(std::size_t connections) noexcept {
 
 }  // namespace
 
+std::string what_of(std::exception_ptr error) {
+    try {
+        std::rethrow_exception(std::move(error));
+    } catch (std::exception const& e) {
+        return e.what();
+    } catch (...) {
+        return "something that is no std::exception";
+    }
+}
+
 Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& log)
     : config_(std::move(config)),
       flags_(std::move(flags)),
@@ -87,17 +86,25 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
       log_(log),
       metrics_(ops::MetricsOptions{.version = std::string(version()),
                                    .shards = config_.threads,
-                                   .routes = {&opencode::route_of, opencode::route_names()},
-                                   .auth_results = AuthJournal::labels()}) {
+                                   .routes = route_table(),
+                                   .auth_results = AuthJournal::labels()}),
+      dice_(random_bytes<std::uint64_t>()) {
     auto const key = random_bytes<auth::Key>();
     throttle_ = std::make_shared<auth::Throttle>(config_.auth.throttle, key);
     tickets_ = std::make_shared<auth::Tickets>(key);
     dialer_ = std::make_shared<rt::SystemDialer>(config_.upstream);
-
     auto const escaped = [this](std::exception_ptr error) {
         auto const what = what_of(std::move(error));
         log_.app(LogLevel::error, "bug", "an exception left a task; its connection was closed", {{"what", what}});
     };
+    auto const answer = [this](proxy::PageRequest request) { return pages_->answer(std::move(request)); };
+    front_desk_ = std::make_shared<FrontDesk>(io_.get_executor(), answer, escaped);
+    witness_ = std::make_shared<ActWitness>(
+        io_.get_executor(),
+        ActWitness::Listener{
+            .acted = [this](opencode::Act const& act, std::string const& user) { herald_->acted(act, user); },
+            .aborted = [this](std::string const& session) { follower_->user_aborted(session); }});
+
     auto const first = plan();
     for (unsigned i = 0; i < config_.threads; ++i) {
         shards_.emplace_back(ShardThread::Parts{.clock = clock_,
@@ -120,6 +127,10 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
 
 Exit Gateway::Inside::run() {
     std::signal(SIGPIPE, SIG_IGN);
+    std::vector<std::string> problems;
+    auto targets = TargetMaker::read(config_.notify, sources_.variable, problems);
+    for (auto const& problem : problems) log_.app(LogLevel::error, "configuration", problem);
+    if (!problems.empty()) return Exit::not_started;
     Listeners listeners;
     if (!open(listeners) || !open_control()) {
         for (int const fd : listeners.traffic) ::close(fd);
@@ -134,13 +145,20 @@ Exit Gateway::Inside::run() {
     watcher_.emplace(executor, deadlines_, [this] { reload("a watched file changed", [](bool) {}); });
     watcher_->watch(config_.files, config_.file_marks);
     probe_.emplace(resources_, probe_settings(), [this](opencode::ProbeResult const& result) { probed(result); });
+    make_herald(std::move(targets));
     probe_->start();
+    follower_->start();
 
     auto traffic = listeners.traffic.begin();
     for (auto& shard : shards_) shard.start(*traffic++);
     health_.enter(ops::Phase::ready);
     admin_.emplace(executor, listeners.admin, !config_.admin_listen.is_unix(),
-                   ops::AdminAnswers{.metrics = [this] { return metrics_.exposition(health_, log_); },
+                   ops::AdminAnswers{.metrics =
+                                         [this] {
+                                             return metrics_.exposition(health_, log_, [this](ops::Exposition& out) {
+                                                 show_notifications(out);
+                                             });
+                                         },
                                      .readiness =
                                          [this](bool with_upstream) {
                                              auto report = health_.readiness(with_upstream);
@@ -148,6 +166,7 @@ Exit Gateway::Inside::run() {
                                          },
                                      .overview = [this] { return health_.overview(); }});
     tell_listening(listeners);
+    tell_notifications();
 
     while (!finished_) {
         try {
@@ -163,6 +182,7 @@ Exit Gateway::Inside::run() {
     io_.poll();       // what was closed hears of it while everything it uses is still here
     shards_.clear();  // joins their threads
     hasher_.stop();
+    scribe_.stop();
     health_.enter(ops::Phase::stopped);
     log_.app(LogLevel::info, "stopped", "", {{"exit", std::int64_t{static_cast<int>(exit_)}}});
     return exit_;
@@ -244,21 +264,25 @@ bool Gateway::Inside::open_control() {
         bool const asked_for = config_.control_socket_given;
         log_.app(asked_for ? LogLevel::error : LogLevel::warn, "no_control_socket",
                  asked_for ? "the control socket that was asked for cannot be had"
-                           : "`ocgate drain` will not reach this gateway; signals do",
+                           : "`ocgate drain`, `pending` and the like will not reach this gateway; signals do",
                  {{"path", path}, {"why", message}});
         return !asked_for;
     }
-    control_.emplace(io_.get_executor(), deadlines_, fd,
-                     ControlActions{.drain =
-                                        [this](std::chrono::milliseconds within, std::function<void(bool)> done) {
-                                            if (drained_) return done(!forced_);
-                                            drain_askers_.push_back(std::move(done));
-                                            drain("the control socket asked for it", within);
-                                        },
-                                    .reload =
-                                        [this](std::function<void(bool)> done) {
-                                            reload("the control socket asked for it", std::move(done));
-                                        }});
+    control_.emplace(
+        io_.get_executor(), deadlines_, fd,
+        ControlActions{
+            .drain =
+                [this](std::chrono::milliseconds within, std::function<void(bool)> done) {
+                    if (drained_) return done(!forced_);
+                    drain_askers_.push_back(std::move(done));
+                    drain("the control socket asked for it", within);
+                },
+            .reload =
+                [this](std::function<void(bool)> done) { reload("the control socket asked for it", std::move(done)); },
+            .page =
+                [this](proxy::PageRequest request, std::function<void(proxy::PageAnswer)> done) {
+                    serve_page(std::move(request), std::move(done));
+                }});
     return true;
 }
 

@@ -1,30 +1,45 @@
-// The gateway from inside, in three stories: gateway.cpp (starting), reload.cpp (a new configuration), drain.cpp (the
-// end). Private to app.
+// The gateway from inside, in four stories: gateway.cpp (starting), reload.cpp (a new configuration), drain.cpp (the
+// end), notifications.cpp (opencode's events, and who is told of them). Private to app.
 #pragma once
 
 #include <boost/asio/basic_signal_set.hpp>
 #include <list>
 #include <optional>
+#include <random>
 
 #include "adapters.hpp"
 #include "control.hpp"
+#include "front_desk.hpp"
+#include "notify_metrics.hpp"
 #include "ocgate/app/gateway.hpp"
 #include "ocgate/auth/throttle.hpp"
 #include "ocgate/auth/tickets.hpp"
+#include "ocgate/bridge/herald.hpp"
+#include "ocgate/opencode/follower.hpp"
 #include "ocgate/opencode/probe.hpp"
 #include "ocgate/ops/admin.hpp"
 #include "ocgate/ops/health.hpp"
 #include "ocgate/ops/metrics.hpp"
 #include "ocgate/rt/worker.hpp"
+#include "own_pages.hpp"
 #include "shard_thread.hpp"
+#include "targets.hpp"
 #include "watcher.hpp"
+#include "witness.hpp"
 
 namespace ocgate::app {
 
 /// Passwords that wait to be hashed; then 503.
 inline constexpr std::size_t hashing_queue = 64;
+/// Jobs that wait for the outbox's thread. Who finds no room tries again a second later.
+inline constexpr std::size_t outbox_queue = 256;
+/// For notifications under way to end, once everything else has; what is left waits in the outbox.
+inline constexpr std::chrono::milliseconds last_words{2'000};
 /// For what was cut to end; then the process leaves anyway.
 inline constexpr std::chrono::milliseconds insist_time{5'000};
+
+/// What an exception says.
+[[nodiscard]] std::string what_of(std::exception_ptr error);
 
 class Gateway::Inside {
 public:
@@ -47,11 +62,25 @@ private:
     [[nodiscard]] std::string upstream_host() const;
     void probed(opencode::ProbeResult const& result);
 
+    void make_herald(TargetMaker targets);
+    [[nodiscard]] bridge::HeraldSettings herald_settings(TargetMaker targets);
+    [[nodiscard]] bridge::HeraldListener herald_listener();
+    [[nodiscard]] opencode::FollowerSettings follower_settings();
+    [[nodiscard]] opencode::FollowerListener follower_listener();
+    [[nodiscard]] std::string root_of(opencode::Act const& act) const;
+    void tell_notifications();
+    void connected(bool is, std::string const& why);
+    void told(notify::Told const& told);
+    void outbox_trouble(notify::OutboxError const& error);
+    void serve_page(proxy::PageRequest request, std::function<void(proxy::PageAnswer)> done);
+    void show_notifications(ops::Exposition& out);
+    rt::Task<void> stop_herald();
+
     void listen_to_signals();
     void signalled(int number);
 
     void reload(std::string_view why, std::function<void(bool)> done);
-    void adopt(Config next);
+    void adopt(Config next, TargetMaker targets);
     void keep_what_is_fixed(Config& next);
 
     void drain(std::string_view why, std::chrono::milliseconds within);
@@ -78,10 +107,14 @@ private:
     Knowledge knowledge_;
     AuthJournal journal_{metrics_, log_};
     rt::Worker hasher_{hashing_queue};
+    rt::Worker scribe_{outbox_queue};  ///< the outbox's thread
+    notify::Store store_{scribe_, notify::Outbox::in_memory().value()};
     std::atomic<std::size_t> connections_{0};
     std::shared_ptr<auth::Throttle> throttle_;
     std::shared_ptr<auth::Tickets> tickets_;
     std::shared_ptr<rt::Dialer> dialer_;
+    std::shared_ptr<FrontDesk> front_desk_;
+    std::shared_ptr<ActWitness> witness_;
     std::list<ShardThread> shards_;
 
     std::optional<ops::AdminServer> admin_;
@@ -90,6 +123,16 @@ private:
     std::optional<opencode::Probe> probe_;
     std::optional<boost::asio::basic_signal_set<rt::Executor>> signals_;
     std::optional<bool> upstream_up_;
+
+    std::mt19937_64 dice_;  ///< for what needs no secret: when to try again
+    EventTally tally_;
+    AcceptedTimes accepted_;
+    std::optional<bridge::Herald> herald_;
+    std::optional<opencode::Follower> follower_;
+    std::optional<OwnPages> pages_;
+    std::string last_trouble_;  ///< of the outbox, as logged
+    rt::Instant trouble_told_ = rt::Instant::min();
+    std::string deaf_;  ///< why no events are heard, as logged
 
     bool reloading_ = false;
     std::vector<std::function<void(bool)>>

@@ -21,6 +21,8 @@ ShardThread::Plan Gateway::Inside::plan() {
     plan.snapshot.realm = config_.auth.realm;
     plan.snapshot.upstream_host = upstream_host();
     plan.snapshot.hidden_parameter = opencode::credential_parameter;
+    plan.snapshot.pages = front_desk_;
+    plan.snapshot.witness = witness_;
     plan.admission = std::make_shared<auth::Settings const>(config_.auth);
     return plan;
 }
@@ -44,8 +46,11 @@ void Gateway::Inside::probed(opencode::ProbeResult const& result) {
     health_.set_upstream(std::move(upstream));
     if (upstream_up_ == result.up) return;
     upstream_up_ = result.up;
+    herald_->upstream(result.up, result.reason);
     if (result.up) {
         log_.app(LogLevel::info, "upstream_up", "", {{"version", result.version}});
+        // It may be the tap's long pause: who answers a probe tells events.
+        if (!follower_->tap().connected) follower_->configure(follower_settings());
     } else {
         log_.app(LogLevel::warn, "upstream_down", result.reason);
     }
@@ -61,6 +66,9 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
         return;
     }
     auto loaded = load_config(flags_, sources_);
+    std::vector<std::string> problems;
+    auto targets = TargetMaker::read(loaded.config.notify, sources_.variable, problems);
+    for (auto& problem : problems) loaded.errors.push_back({"/notifications", std::move(problem), {}});
     if (!loaded.errors.empty()) {
         std::pair seen(std::move(loaded.config.files), std::move(loaded.config.file_marks));
         metrics_.reloaded(false);
@@ -83,7 +91,7 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
     }
     reloading_ = true;
     keep_what_is_fixed(loaded.config);
-    adopt(std::move(loaded.config));
+    adopt(std::move(loaded.config), std::move(targets));
     auto const count = std::make_shared<std::size_t>(shards_.size());
     auto const reason = std::string(why);
     for (auto& shard : shards_) {
@@ -113,6 +121,7 @@ void Gateway::Inside::keep_what_is_fixed(Config& next) {
     keep("admin_listen", next.admin_listen, config_.admin_listen,
          next.admin_listen.text() == config_.admin_listen.text());
     keep("control_socket", next.control_socket, config_.control_socket, next.control_socket == config_.control_socket);
+    keep("state_dir", next.state_dir, config_.state_dir, next.state_dir == config_.state_dir);
     keep("threads", next.threads, config_.threads, next.threads == config_.threads);
     keep("log_format", next.log.format, config_.log.format, next.log.format == config_.log.format);
     keep("access_log", next.log.access, config_.log.access, next.log.access == config_.log.access);
@@ -122,15 +131,19 @@ void Gateway::Inside::keep_what_is_fixed(Config& next) {
     }
 }
 
-void Gateway::Inside::adopt(Config next) {
+void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     for (auto const& warning : next.warnings) log_.app(LogLevel::warn, "configuration", warning);
-    // The same dialer as long as it dials the same address: connections in the pools stay good.
-    if (next.upstream.text() != config_.upstream.text()) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
+    // The same dialer as long as it dials the same address: connections in the pools stay good, and the events go on.
+    bool const moved = next.upstream.text() != config_.upstream.text();
+    bool const renamed = next.upstream_authorization.reveal() != config_.upstream_authorization.reveal();
+    if (moved) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
     config_ = std::move(next);
     make_room();
     log_.set_level(config_.log.level);
     throttle_->adopt(config_.auth.throttle);
     probe_->configure(probe_settings());
+    if (moved || renamed) follower_->configure(follower_settings());
+    herald_->configure(herald_settings(std::move(targets)));
     watcher_->watch(config_.files, config_.file_marks);
 }
 

@@ -198,7 +198,7 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         }
         for (auto const& target : targets) {
             auto dedupe = active.raised.key + "/" + std::string(to_string(action)) + "/" + target;
-            if (action == Action::update) dedupe += "/" + std::to_string(waiting);
+            if (action == Action::update) dedupe += "/" + std::to_string(now_ms());
             deliveries.push_back({.dedupe = std::move(dedupe),
                                   .target = target,
                                   .action = action,
@@ -208,16 +208,23 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     }
     auto const began = std::max(active.hold_end(), active.began);
     bool const measured = !later;
-    then(
-        [this, key = active.raised.key, deliveries = std::move(deliveries), began, measured]() -> rt::Task<Kept<void>> {
-            auto const at = now_ms();
-            auto job = [key, deliveries, at](Outbox& outbox) { return outbox.open(key, deliveries, at); };
-            auto change = co_await needs_.store.run(std::move(job));
-            if (!change) co_return change.error();
-            if (measured && change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
-            for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
-            co_return Kept<void>{};
-        });
+    auto const& what = active.raised;
+    NewIncident incident{what.key, what.kind, what.subject, what.weight, what.facts};
+    then([this, incident = std::move(incident), deliveries = std::move(deliveries), began,
+          measured]() -> rt::Task<Kept<void>> {
+        auto const at = now_ms();
+        auto job = [incident, deliveries, at](Outbox& outbox) -> Kept<Change> {
+            // Known already, unless memory had to take over from a disk that could not even be read.
+            if (auto raised = outbox.raise(incident, at); !raised) return raised;
+            return outbox.open(incident.key, deliveries, at);
+        };
+        auto change = co_await needs_.store.run(std::move(job));
+        if (!change) co_return change.error();
+        if (measured && change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
+        tell_dropped(*change);
+        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
+        co_return Kept<void>{};
+    });
 }
 
 /// Further deliveries of what is open.
@@ -227,9 +234,15 @@ void Center::enqueue(Active const& active, std::vector<NewDelivery> deliveries) 
         auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
+        tell_dropped(*change);
         for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     });
+}
+
+void Center::tell_dropped(Change const& change) const {
+    if (!needs_.dropped) return;
+    for (auto const& dropped : change.dropped) needs_.dropped(dropped);
 }
 
 void Center::remind(Active& active) {

@@ -70,6 +70,8 @@ struct CenterNeeds {
     std::function<void(rt::Duration)> accepted{};
     /// It ended while it was held, so that nobody has heard of it.
     std::function<void(Raised const&)> never_told{};
+    /// A delivery had to make room, or its incident ended before it was made (Dropped::reason).
+    std::function<void(Dropped const&)> dropped{};
 };
 
 /// An incident that has not ended, for operators.
@@ -140,6 +142,7 @@ private:
     void open(Active& active);
     void publish(Active& active, std::size_t waiting, bool later);
     void enqueue(Active const& active, std::vector<NewDelivery> deliveries);
+    void tell_dropped(Change const& change) const;
     void remind(Active& active);
     void escalate(Active& active);
     [[nodiscard]] std::size_t waiting_with(Active const& leader) const;

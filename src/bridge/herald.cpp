@@ -1,0 +1,447 @@
+#include "ocgate/bridge/herald.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "link.hpp"
+
+namespace ocgate::bridge {
+namespace {
+using nlohmann::json;
+
+constexpr std::string_view mutes_name = "mutes";
+
+std::string directory_of(notify::Raised const& raised) {
+    auto const facts = json::parse(raised.facts, nullptr, false);
+    if (!facts.is_object()) return {};
+    auto const found = facts.find("directory");
+    return found != facts.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+void add(notify::CenterCounts& sum, notify::CenterCounts const& more) {
+    sum.raised += more.raised;
+    sum.known += more.known;
+    sum.opened += more.opened;
+    sum.joined += more.joined;
+    sum.never_told += more.never_told;
+    sum.resolved += more.resolved;
+    sum.expired += more.expired;
+    sum.reminders += more.reminders;
+    sum.escalations += more.escalations;
+    sum.refused += more.refused;
+    sum.store_trouble += more.store_trouble;
+    for (auto const& [reason, count] : more.suppressed) sum.suppressed[reason] += count;
+}
+
+void add(notify::CourierCounts& sum, notify::CourierCounts const& more) {
+    for (std::size_t i = 0; i < sum.sent.size(); ++i) sum.sent[i] += more.sent[i];
+    for (std::size_t i = 0; i < sum.failed.size(); ++i) sum.failed[i] += more.failed[i];
+    sum.requests += more.requests;
+    sum.retried += more.retried;
+    sum.rejected += more.rejected;
+    sum.dead += more.dead;
+    sum.ambiguous += more.ambiguous;
+    sum.unable += more.unable;
+    sum.ended += more.ended;
+    sum.diverted += more.diverted;
+    sum.opened += more.opened;
+    sum.disabled += more.disabled;
+    sum.store_trouble += more.store_trouble;
+}
+
+}  // namespace
+
+/// A test under way: what became of it at each target.
+struct Herald::Test {
+    Test(rt::Deadlines& deadlines, std::vector<std::string> const& names)
+        : patience(
+              deadlines, [](void* self) { static_cast<Test*>(self)->changed.notify(); }, this) {
+        for (auto const& name : names) results.push_back({name, "waiting", "no answer yet"});
+    }
+
+    void set(std::string_view target, std::string_view result, std::string_view why) {
+        for (auto& one : results) {
+            if (one.target != target || one.result != "waiting") continue;
+            one.result = result;
+            one.why = why;
+        }
+        if (over()) changed.notify();
+    }
+    void note(std::string_view target, std::string_view why) {
+        for (auto& one : results) {
+            if (one.target == target && one.result == "waiting") one.why = why;
+        }
+    }
+    [[nodiscard]] bool over() const {
+        return std::none_of(results.begin(), results.end(), [](auto const& one) { return one.result == "waiting"; });
+    }
+
+    std::vector<TestResult> results;
+    rt::Signal changed;
+    rt::Deadline patience;
+};
+
+Herald::Herald(HeraldNeeds needs, HeraldSettings settings)
+    : needs_(std::move(needs)),
+      settings_(std::move(settings)),
+      router_(settings_.rules, needs_.wall),
+      teller_(teller_needs(), settings_.teller),
+      keeper_({.executor = needs_.executor,
+               .deadlines = needs_.deadlines,
+               .store = needs_.store,
+               .wall = needs_.wall,
+               .options = needs_.disk,
+               .changed = [this](notify::KeeperState const& state) { kept_elsewhere(state); },
+               .moved = needs_.listener.moved_aside,
+               .escaped = needs_.listener.escaped}),
+      tasks_(needs_.executor, needs_.listener.escaped),
+      sample_alarm_(
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->time_to_sample(); }, this) {
+    build();
+}
+
+Herald::~Herald() = default;
+
+TellerNeeds Herald::teller_needs() {
+    return {.raise = [this](notify::Raised raised) { this->raise(std::move(raised)); },
+            .resolve =
+                [this](std::string_view key, std::string_view outcome, std::string_view by) {
+                    then([this, key = std::string(key), outcome = std::string(outcome), by = std::string(by)] {
+                        center_->resolve(key, outcome, by);
+                    });
+                },
+            .resolve_where =
+                [this](std::function<bool(notify::Raised const&)> matches, std::string_view outcome) {
+                    then([this, matches = std::move(matches), outcome = std::string(outcome)] {
+                        center_->resolve_where(matches, outcome);
+                    });
+                },
+            .who = [this](std::string_view request) { return who_answered(request); },
+            .wall = needs_.wall};
+}
+
+// ---- the parts that are exchanged when targets change
+
+void Herald::build() {
+    auto const& listener = needs_.listener;
+    auto const trouble = [this](notify::OutboxError const& error) { in_trouble(error); };
+    center_.reset();
+    courier_ = std::make_unique<notify::Courier>(
+        notify::CourierNeeds{.executor = needs_.executor,
+                             .deadlines = needs_.deadlines,
+                             .store = needs_.store,
+                             .wall = needs_.wall,
+                             .random = needs_.random,
+                             .compose = &notify::Center::compose,
+                             .write_line =
+                                 [this](std::string const& target, std::string const& line) {
+                                     if (needs_.listener.line) needs_.listener.line(target, line);
+                                 },
+                             .told = [this](notify::Told const& what) { told(what); },
+                             .disabled =
+                                 [this](std::string const& target, std::string const& why) {
+                                     for (auto const& [key, test] : std::map(tests_)) test->set(target, "failed", why);
+                                     if (needs_.listener.disabled) needs_.listener.disabled(target, why);
+                                 },
+                             .trouble = trouble,
+                             .escaped = listener.escaped},
+        notify::CourierRules{}, settings_.targets());
+    center_ = std::make_unique<notify::Center>(
+        notify::CenterNeeds{.executor = needs_.executor,
+                            .deadlines = needs_.deadlines,
+                            .store = needs_.store,
+                            .courier = *courier_,
+                            .wall = needs_.wall,
+                            .route = [this](notify::Raised const& raised) { return route(raised); },
+                            .quiet = [this] { return router_.quiet(); },
+                            .taken_up = [this](notify::Raised const& raised) { taken_up(raised); },
+                            .trouble = trouble,
+                            .escaped = listener.escaped,
+                            .accepted = listener.accepted,
+                            .never_told = [this](notify::Raised const& raised) { teller_.never_told(raised); },
+                            .dropped =
+                                [this](notify::Dropped const& dropped) {
+                                    if (dropped.reason == "limit") ++no_room_[dropped.target];
+                                }});
+}
+
+void Herald::in_trouble(notify::OutboxError const& error) {
+    keeper_.trouble(error);
+    if (needs_.listener.trouble) needs_.listener.trouble(error);
+}
+
+void Herald::start() { tasks_.spawn(begin()); }
+
+rt::Task<void> Herald::begin() {
+    co_await keeper_.start();
+    co_await recall_mutes();
+    co_await forget_targets();
+    if (stopping_) co_return;
+    started_ = true;
+    courier_->start();
+    center_->start();
+    time_to_sample();
+    if (exchange_again_) tasks_.spawn(exchange());
+}
+
+rt::Task<void> Herald::recall_mutes() {
+    auto recall = [](notify::Outbox& outbox) { return outbox.recall(mutes_name); };
+    auto const mutes = co_await needs_.store.run(std::move(recall));
+    if (mutes && *mutes) router_.restore_mutes(**mutes);
+}
+
+/// What waits for a target that is configured no more will never be asked for again.
+rt::Task<void> Herald::forget_targets() {
+    auto ask = [](notify::Outbox& outbox) { return outbox.counts(); };
+    auto const counts = co_await needs_.store.run(std::move(ask));
+    if (!counts) co_return;
+    for (auto const& one : *counts) {
+        if (has_target(one.target) || one.queued + one.leased == 0) continue;
+        auto abandon = [target = one.target, at = now_ms()](notify::Outbox& outbox) {
+            return outbox.abandon(target, "not configured", at);
+        };
+        auto const dropped = co_await needs_.store.run(std::move(abandon));
+        if (dropped) earlier_targets_[one.target].ended += dropped->size();
+    }
+}
+
+void Herald::configure(HeraldSettings settings) {
+    bool const same = settings.targets_mark == settings_.targets_mark;
+    settings_ = std::move(settings);
+    router_.adopt(settings_.rules);
+    teller_.adopt(settings_.teller);
+    if (stopping_) return;
+    if (same) return then([this] { center_->route_again(); });
+    exchange_again_ = true;
+    if (started_ && !exchanging_) tasks_.spawn(exchange());
+}
+
+rt::Task<void> Herald::exchange() {
+    exchanging_ = true;
+    while (std::exchange(exchange_again_, false) && !stopping_) {
+        co_await center_->stop();
+        co_await courier_->stop(std::min(stop_by_, needs_.deadlines.now() + exchange_patience));
+        add(earlier_, center_->counts());
+        for (auto const& target : courier_->status()) add(earlier_targets_[target.name], target.counts);
+        build();
+        co_await recall_mutes();
+        co_await forget_targets();
+        if (stopping_) break;
+        courier_->start();
+        center_->start();
+    }
+    exchanging_ = false;
+    for (auto const& step : std::exchange(waiting_, {})) step();
+}
+
+void Herald::then(std::function<void()> step) {
+    if (stopping_) return;
+    if (!exchanging_) return step();
+    if (waiting_.size() >= max_waiting) waiting_.pop_front();
+    waiting_.push_back(std::move(step));
+}
+
+void Herald::kept_elsewhere(notify::KeeperState const& state) {
+    if (needs_.listener.kept) needs_.listener.kept(state);
+    if (!state.durable || !started_ || stopping_) return;
+    // What an earlier run left may be in it: incidents, mutes, targets that are disabled. As with other targets.
+    exchange_again_ = true;
+    if (!exchanging_) tasks_.spawn(exchange());
+}
+
+rt::Task<void> Herald::stop(rt::Instant until) {
+    stopping_ = true;
+    stop_by_ = until;
+    sample_alarm_.set(rt::never);
+    for (auto const& [key, test] : std::map(tests_)) test->changed.notify();
+    co_await tasks_.join();
+    co_await center_->stop();
+    co_await courier_->stop(until);
+    co_await keeper_.stop();
+}
+
+// ---- what is heard
+
+void Herald::happened(opencode::Happening const& happening) { teller_.happened(happening, needs_.deadlines.now()); }
+
+void Herald::upstream(bool up, std::string const& why) { teller_.upstream(up, why, needs_.deadlines.now()); }
+
+void Herald::acted(opencode::Act const& act, std::string_view user) {
+    if (!act.request.empty() && !user.empty()) {
+        if (answers_.size() >= max_answers) answers_.pop_front();
+        answers_.emplace_back(act.request, user);
+    }
+    if (auto const root = needs_.root_of(act); !root.empty()) router_.seen(root, needs_.deadlines.now());
+}
+
+std::string Herald::who_answered(std::string_view request) const {
+    auto const found =
+        std::find_if(answers_.rbegin(), answers_.rend(), [&](auto const& answer) { return answer.first == request; });
+    return found == answers_.rend() ? std::string() : found->second;
+}
+
+void Herald::raise(notify::Raised raised) {
+    if (!settings_.public_url.empty()) raised.facts = with_link(raised.facts, settings_.public_url);
+    then([this, raised = std::move(raised)] { center_->raise(raised); });
+}
+
+/// Left by an earlier run: whether it still waits only opencode can say.
+void Herald::taken_up(notify::Raised const& raised) {
+    teller_.knows(raised, needs_.deadlines.now());
+    bool const waits = raised.kind == "permission" || raised.kind == "question";
+    if (!waits && raised.kind != "retry") return;
+    auto directory = directory_of(raised);
+    if (directory.empty()) return;
+    if (waits) left_.insert_or_assign(raised.key, directory);
+    needs_.look_at(directory);
+}
+
+void Herald::looked(std::string_view directory) {
+    teller_.looked(directory, needs_.retries);
+    for (auto at = left_.begin(); at != left_.end();) {
+        auto const& [key, place] = *at;
+        if (place != directory) {
+            ++at;
+            continue;
+        }
+        auto const request = key.substr(key.find('/') + 1);
+        if (!needs_.pending(request)) {
+            then([this, key = key] { center_->resolve(key, "gone", {}); });
+        }
+        at = left_.erase(at);
+    }
+}
+
+notify::Handling Herald::route(notify::Raised const& raised) {
+    if (raised.kind != "test") return router_.route(raised, needs_.deadlines.now());
+    notify::Handling handling;
+    handling.expires = std::chrono::hours(1);
+    handling.privacy = notify::Privacy::full;
+    if (auto const test = tests_.find(raised.key); test != tests_.end()) {
+        for (auto const& one : test->second->results) handling.targets.push_back(one.target);
+    }
+    return handling;
+}
+
+void Herald::told(notify::Told const& what) {
+    using What = notify::Told::What;
+    if (auto const found = tests_.find(what.due.incident.key); found != tests_.end()) {
+        auto const test = found->second;  // whoever waits for it may go on inside these calls
+        switch (what.what) {
+            case What::sent:
+                test->set(what.target, "sent", {});
+                break;
+            case What::dead:
+            case What::dropped:
+                test->set(what.target, "failed", what.why);
+                break;
+            default:
+                test->note(what.target, what.why);
+        }
+    }
+    if (needs_.listener.told) needs_.listener.told(what);
+}
+
+// ---- what people ask for
+
+rt::Task<std::optional<std::vector<TestResult>>> Herald::test(std::string target) {
+    std::vector<std::string> names;
+    std::vector<std::pair<std::string, std::string>> disabled;
+    for (auto const& one : courier_->status()) {
+        if (!target.empty() && one.name != target) continue;
+        names.push_back(one.name);
+        if (!one.disabled.empty()) disabled.emplace_back(one.name, one.disabled);
+    }
+    if (tests_.size() >= max_tests || stopping_ || (names.empty() && !target.empty())) co_return std::nullopt;
+    auto const at = now_ms();
+    auto const key = "test/" + std::to_string(at) + "/" + std::to_string(++test_number_);
+    auto const test = std::make_shared<Test>(needs_.deadlines, names);
+    for (auto const& [name, why] : disabled) test->set(name, "failed", why);
+    if (!test->over()) {
+        tests_.emplace(key, test);
+        json const facts{{"at_ms", at}};
+        raise({.key = key, .kind = "test", .subject = {}, .weight = notify::Weight::error, .facts = facts.dump()});
+        test->changed.forget();
+        test->patience.set(needs_.deadlines.now() + test_patience);
+        co_await test->changed.wait();
+        test->patience.set(rt::never);
+        tests_.erase(key);
+    }
+    co_return std::move(test->results);
+}
+
+rt::Task<notify::Kept<bool>> Herald::enable(std::string target) {
+    if (exchanging_ || stopping_) {
+        co_return notify::OutboxError{notify::Trouble::busy, "the targets are being exchanged; ask again"};
+    }
+    co_return co_await courier_->enable(std::move(target));
+}
+
+rt::Task<bool> Herald::mute(std::string subject, std::chrono::milliseconds how_long) {
+    bool const done =
+        how_long.count() > 0 ? router_.mute(subject, needs_.wall() + how_long) : (router_.unmute(subject), true);
+    if (!done) co_return false;
+    then([this] { center_->route_again(); });
+    auto remember = [document = router_.mutes_document()](notify::Outbox& outbox) {
+        return outbox.remember(mutes_name, document);
+    };
+    auto const kept = co_await needs_.store.run(std::move(remember));
+    if (!kept) in_trouble(kept.error());
+    co_return true;
+}
+
+rt::Task<notify::Kept<Ledger>> Herald::ledger(std::size_t most) {
+    auto job = [most](notify::Outbox& outbox) -> notify::Kept<Ledger> {
+        auto incidents = outbox.list_incidents(most);
+        if (!incidents) return incidents.error();
+        auto deliveries = outbox.list_deliveries(most);
+        if (!deliveries) return deliveries.error();
+        auto counts = outbox.counts();
+        if (!counts) return counts.error();
+        return Ledger{std::move(*incidents), std::move(*deliveries), std::move(*counts)};
+    };
+    co_return co_await needs_.store.run(std::move(job));
+}
+
+// ---- figures
+
+std::int64_t Herald::now_ms() const {
+    using namespace std::chrono;
+    return duration_cast<milliseconds>(needs_.wall().time_since_epoch()).count();
+}
+
+std::vector<notify::TargetStatus> Herald::targets() const {
+    auto all = courier_->status();
+    for (auto& one : all) {
+        if (auto const before = earlier_targets_.find(one.name); before != earlier_targets_.end())
+            add(one.counts, before->second);
+    }
+    return all;
+}
+
+notify::CenterCounts Herald::counts() const {
+    auto sum = earlier_;
+    add(sum, center_->counts());
+    return sum;
+}
+
+notify::KeeperState const& Herald::kept() const noexcept { return keeper_.state(); }
+
+bool Herald::has_target(std::string_view name) const {
+    auto const all = courier_->status();
+    return std::any_of(all.begin(), all.end(), [&](auto const& one) { return one.name == name; });
+}
+
+void Herald::time_to_sample() {
+    if (stopping_) return;
+    tasks_.spawn(sample());
+}
+
+rt::Task<void> Herald::sample() {
+    auto ask = [](notify::Outbox& outbox) { return outbox.counts(); };
+    auto counts = co_await needs_.store.run(std::move(ask));
+    if (counts) sampled_ = std::move(*counts);
+    if (!stopping_) sample_alarm_.set(needs_.deadlines.now() + sampling);
+}
+
+}  // namespace ocgate::bridge

@@ -1,0 +1,352 @@
+// The whole way from a happening to a target, on a clock moved by hand: only the network and the targets are the
+// test's.
+#include "ocgate/bridge/herald.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include "link.hpp"
+#include "unit/notify/courier_kit.hpp"
+
+namespace ocgate::bridge {
+namespace {
+using namespace std::chrono_literals;
+using namespace opencode;
+using notify::answer;
+using notify::PlainSink;
+using notify::ScriptedHttp;
+using testing::Contains;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::SizeIs;
+using testing::StartsWith;
+
+class HeraldTest : public testing::Test {
+protected:
+    HeraldTest() : store(std::make_unique<notify::Store>(std::move(*notify::Outbox::in_memory()))) {
+        names = {"phone"};
+        settings.rules.rules = {{.place = "all", .targets = {"phone"}}};
+    }
+    ~HeraldTest() override {
+        if (herald) stop();
+        EXPECT_TRUE(bench.nothing_left()) << "a task or deadline is left";
+    }
+
+    HeraldSettings made() {
+        auto copy = settings;
+        copy.targets_mark.clear();
+        for (auto const& name : names) copy.targets_mark += name + ";";
+        copy.targets = [this, wanted = names] {
+            // Each courier has a network of its own: the last one's was stopped with it.
+            networks.push_back(std::make_shared<ScriptedHttp>(bench.deadlines));
+            networks.back()->script = script;
+            std::vector<notify::CourierTarget> targets;
+            for (auto const& name : wanted) {
+                auto sink = std::make_unique<PlainSink>(name, "plain");
+                sink->can.resolves = sink->can.replaces = true;
+                notify::CourierTarget target;
+                target.name = name;
+                target.sink = std::move(sink);
+                target.http = networks.back();
+                targets.push_back(std::move(target));
+            }
+            return targets;
+        };
+        return copy;
+    }
+    void begin() {
+        HeraldListener listener;
+        listener.told = [this](notify::Told const& told) {
+            said.push_back(std::string(to_string(told.what)) + " " + told.due.ticket.dedupe);
+        };
+        listener.disabled = [this](std::string const& target, std::string const& why) {
+            said.push_back("disabled " + target + ": " + why);
+        };
+        listener.escaped = [](std::exception_ptr const& error) { std::rethrow_exception(error); };
+        herald = std::make_unique<Herald>(
+            HeraldNeeds{.executor = bench.io.get_executor(),
+                        .deadlines = bench.deadlines,
+                        .store = *store,
+                        .disk = std::nullopt,
+                        .wall = [this] { return std::chrono::system_clock::time_point(wall()); },
+                        .random = [] { return 0.5; },
+                        .pending = [this](std::string_view id) { return std::string(id) == still_pending; },
+                        .retries = [](std::string_view) { return false; },
+                        .look_at = [this](std::string const& directory) { looks.push_back(directory); },
+                        .root_of = [](Act const& act) { return act.session; },
+                        .listener = std::move(listener)},
+            made());
+        herald->start();
+        bench.settle();
+    }
+    void stop() {
+        auto const stopped = bench.start(herald->stop(bench.clock.now() + 1s));
+        bench.advance(Herald::exchange_patience + 1s);
+        EXPECT_TRUE(*stopped);
+        herald.reset();
+    }
+    [[nodiscard]] std::chrono::milliseconds wall() const {
+        return 1'700'000'000'000ms +
+               std::chrono::duration_cast<std::chrono::milliseconds>(bench.clock.now().time_since_epoch());
+    }
+    /// What `target` was asked, in order, over all couriers.
+    std::vector<std::string> said_to(std::string const& target) const {
+        std::vector<std::string> bodies;
+        for (auto const& network : networks) {
+            for (auto const& one : network->asked) {
+                if (one.target == target) bodies.push_back(one.body);
+            }
+        }
+        return bodies;
+    }
+    void asks(std::string id) {
+        PermissionPending pending;
+        pending.permission.id = std::move(id);
+        pending.permission.session = "ses_1";
+        pending.permission.kind = "bash";
+        pending.permission.command = "git push";
+        pending.root = root;
+        pending.directory = root.directory;
+        herald->happened(pending);
+        bench.settle();
+    }
+    void answered(std::string id) {
+        herald->happened(PermissionOver{
+            .id = std::move(id), .session = "ses_1", .outcome = PermissionOver::Outcome::once, .root = root});
+        bench.settle();
+    }
+    notify::Incident incident(std::string const& key) {
+        auto const kept = bench.start(herald->ledger(100));
+        for (auto const& one : (*kept)->value().incidents) {
+            if (one.key == key) return one;
+        }
+        ADD_FAILURE() << "no incident " << key;
+        return {};
+    }
+
+    test::Bench bench;
+    std::unique_ptr<notify::Store> store;
+    HeraldSettings settings;
+    std::vector<std::string> names;
+    std::map<std::string, std::function<notify::Reply(notify::HttpRequest const&)>> script;
+    std::vector<std::shared_ptr<ScriptedHttp>> networks;
+    std::vector<std::string> said, looks;
+    std::string still_pending;
+    SessionInfo root{.id = "ses_1", .parent = {}, .title = "Fix it", .directory = "/workspaces/shop", .agent = "build"};
+    std::unique_ptr<Herald> herald;
+};
+
+TEST_F(HeraldTest, TellsOfAPermissionAfterItsHoldAndWithdrawsItWhenAnswered) {
+    begin();
+    asks("per_1");
+    bench.advance(999ms);
+    EXPECT_THAT(said_to("phone"), IsEmpty());
+    bench.advance(2ms);
+    EXPECT_THAT(said_to("phone"), ElementsAre(StartsWith("publish ")));
+    herald->acted({.kind = Act::Kind::permission, .session = {}, .request = "per_1"}, "alice");
+    answered("per_1");
+    bench.advance(1s);
+    EXPECT_THAT(said_to("phone"), ElementsAre(StartsWith("publish "), StartsWith("resolve-once ")));
+    EXPECT_EQ(incident("permission/per_1").by, "alice");
+    EXPECT_EQ(herald->counts().resolved, 1u);
+}
+
+TEST_F(HeraldTest, SaysNothingOfWhatIsAnsweredWithinTheHold) {
+    begin();
+    asks("per_1");
+    bench.advance(500ms);
+    answered("per_1");
+    bench.advance(1h);
+    EXPECT_THAT(said_to("phone"), IsEmpty());
+}
+
+TEST_F(HeraldTest, ATestSaysWhatBecameOfItAtEachTarget) {
+    names = {"broken", "gone", "phone"};
+    script["broken"] = [](auto const&) { return notify::Reply{answer(401)}; };
+    script["gone"] = [](auto const&) { return notify::silence(); };
+    begin();
+    auto const all = bench.start(herald->test(""));
+    bench.advance(29s);
+    EXPECT_FALSE(all->has_value()) << "one is waited for";
+    bench.advance(2s);
+    ASSERT_TRUE(all->has_value());
+    auto const& results = all->value().value();
+    ASSERT_THAT(results, SizeIs(3));
+    EXPECT_EQ(results[0].result, "failed");
+    EXPECT_THAT(results[0].why, HasSubstr("401"));
+    EXPECT_EQ(results[1].result, "waiting");
+    EXPECT_EQ(results[2].result, "sent");
+    auto const again = bench.start(herald->test("broken"));
+    ASSERT_TRUE(again->has_value()) << "it is disabled: nothing is waited for";
+    EXPECT_EQ(again->value().value().at(0).result, "failed");
+    auto const unknown = bench.start(herald->test("nobody"));
+    EXPECT_FALSE(unknown->value());
+    script.clear();
+    auto const enabled = bench.start(herald->enable("broken"));
+    EXPECT_TRUE(enabled->value().value());
+}
+
+TEST_F(HeraldTest, ATestUnderWayIsAnsweredWhenEverythingStops) {
+    script["phone"] = [](auto const&) { return notify::silence(); };
+    begin();
+    auto const asked = bench.start(herald->test("phone"));
+    EXPECT_FALSE(asked->has_value());
+    stop();
+    ASSERT_TRUE(asked->has_value());
+    EXPECT_EQ(asked->value().value().at(0).result, "waiting");
+}
+
+TEST_F(HeraldTest, WithoutTargetsNobodyIsToldAndATestSaysSo) {
+    names.clear();
+    settings.rules.rules.clear();
+    begin();
+    asks("per_1");
+    bench.advance(1min);
+    EXPECT_EQ(incident("permission/per_1").state, notify::IncidentState::suppressed);
+    auto const tested = bench.start(herald->test(""));
+    EXPECT_THAT(tested->value().value(), IsEmpty());
+}
+
+TEST_F(HeraldTest, OtherTargetsTakeOverAndNothingHeardMeanwhileIsLost) {
+    script["phone"] = [](auto const&) { return notify::silence(); };
+    begin();
+    asks("per_1");
+    bench.advance(2s);
+    EXPECT_THAT(said_to("phone"), SizeIs(1)) << "under way";
+    names = {"watch"};
+    settings.rules.rules = {{.place = "all", .targets = {"watch"}}};
+    herald->configure(made());
+    bench.advance(1s);
+    EXPECT_THAT(networks, SizeIs(1)) << "the old ones may end what is under way";
+    asks("per_2");
+    answered("per_1");
+    bench.advance(Herald::exchange_patience);
+    EXPECT_THAT(networks, SizeIs(2));
+    bench.advance(2s);
+    EXPECT_THAT(said_to("watch"), ElementsAre(StartsWith("publish ")));
+    EXPECT_EQ(incident("permission/per_1").state, notify::IncidentState::resolved);
+    EXPECT_FALSE(herald->has_target("phone"));
+    EXPECT_TRUE(herald->has_target("watch"));
+    EXPECT_EQ(herald->counts().raised, 2u) << "counts go on";
+}
+
+TEST_F(HeraldTest, OtherRulesHoldForWhatIsHeld) {
+    begin();
+    asks("per_1");
+    auto const muted = bench.start(herald->mute("ses_1", 1h));
+    EXPECT_TRUE(muted->value());
+    bench.advance(59min);
+    EXPECT_THAT(said_to("phone"), IsEmpty());
+    bench.advance(2min);
+    EXPECT_THAT(said_to("phone"), Contains(StartsWith("publish "))) << "it still waits when the mute ends";
+}
+
+TEST_F(HeraldTest, AMuteThatIsEndedLetsBlocksThroughAtOnceAndOneSurvivesARestart) {
+    begin();
+    (void)bench.start(herald->mute("", 1h));
+    stop();
+    begin();
+    ASSERT_THAT(herald->mutes(), SizeIs(1));
+    asks("per_1");
+    bench.advance(1min);
+    EXPECT_THAT(said_to("phone"), IsEmpty());
+    (void)bench.start(herald->mute("", 0ms));
+    EXPECT_THAT(herald->mutes(), IsEmpty());
+    bench.advance(2s);
+    EXPECT_THAT(said_to("phone"), SizeIs(1));
+}
+
+TEST_F(HeraldTest, WhatAnEarlierRunLeftIsAskedForAndEndsWhenItDoesNotWaitAnyMore) {
+    begin();
+    asks("per_1");
+    asks("per_2");
+    bench.advance(2s);
+    stop();
+    looks.clear();
+    begin();
+    EXPECT_THAT(looks, Contains("/workspaces/shop"));
+    still_pending = "per_2";
+    herald->looked("/workspaces/other");
+    bench.settle();
+    EXPECT_EQ(incident("permission/per_1").state, notify::IncidentState::open);
+    herald->looked("/workspaces/shop");
+    bench.settle();
+    EXPECT_EQ(incident("permission/per_1").outcome, "gone");
+    EXPECT_EQ(incident("permission/per_2").state, notify::IncidentState::open);
+    asks("per_2");
+    bench.advance(10s);
+    std::size_t published = 0;
+    for (auto const& body : said_to("phone")) published += body.starts_with("publish ") ? 1 : 0;
+    EXPECT_EQ(published, 3u) << "the first, that the second joined it, and the second alone when the first was over";
+}
+
+TEST_F(HeraldTest, WhoIsThereHearsOfItLater) {
+    settings.rules.presence = notify::PresenceRules{};
+    begin();
+    herald->acted({.kind = Act::Kind::other, .session = "ses_1", .request = {}}, "alice");
+    asks("per_1");
+    bench.advance(30s);
+    EXPECT_THAT(said_to("phone"), IsEmpty());
+    bench.advance(2s);
+    EXPECT_THAT(said_to("phone"), SizeIs(1));
+}
+
+TEST_F(HeraldTest, AnUpstreamThatStaysAwayIsToldAndThatItIsBack) {
+    begin();
+    herald->upstream(true, {});
+    herald->upstream(false, "the dial was refused");
+    bench.advance(30s);
+    herald->upstream(true, {});
+    bench.advance(1h);
+    EXPECT_THAT(said_to("phone"), IsEmpty()) << "half a minute is a restart";
+    herald->upstream(false, "the dial was refused");
+    bench.advance(61s);
+    EXPECT_THAT(said_to("phone"), ElementsAre(StartsWith("publish ")));
+    herald->upstream(true, {});
+    bench.advance(1s);
+    EXPECT_THAT(said_to("phone"), ElementsAre(StartsWith("publish "), StartsWith("resolve-recovered ")));
+}
+
+TEST_F(HeraldTest, StopsWhileTargetsAreExchanged) {
+    script["phone"] = [](auto const&) { return notify::silence(); };
+    begin();
+    asks("per_1");
+    bench.advance(2s);
+    names = {"watch"};
+    herald->configure(made());
+    bench.settle();
+    stop();
+}
+
+TEST_F(HeraldTest, RemembersWhoAnsweredForABoundedNumberOfRequests) {
+    begin();
+    herald->acted({.kind = Act::Kind::permission, .session = {}, .request = "per_1"}, "alice");
+    for (std::size_t i = 0; i < Herald::max_answers; ++i) {
+        herald->acted({.kind = Act::Kind::permission, .session = {}, .request = "per_x" + std::to_string(i)}, "bob");
+    }
+    asks("per_1");
+    bench.advance(2s);
+    answered("per_1");
+    bench.advance(1s);
+    EXPECT_EQ(incident("permission/per_1").by, "");
+}
+
+TEST(Link, NamesTheSessionsPageAsTheWebInterfaceDoes) {
+    using nlohmann::json;
+    auto const url = [](json const& facts) {
+        return json::parse(with_link(facts.dump(), "https://code.example"))["url"].get<std::string>();
+    };
+    EXPECT_EQ(url({{"directory", "/workspaces/shop"}, {"session", {{"id", "ses_1"}}}}),
+              "https://code.example/L3dvcmtzcGFjZXMvc2hvcA/session/ses_1");
+    EXPECT_EQ(url({{"directory", "/w"}, {"session", {{"id", "../x"}}}}), "https://code.example");
+    EXPECT_EQ(url(json::object()), "https://code.example");
+    EXPECT_EQ(with_link("[]", "https://code.example"), "[]");
+    EXPECT_EQ(base64url(""), "");
+    EXPECT_EQ(base64url("f"), "Zg");
+    EXPECT_EQ(base64url("fo"), "Zm8");
+    EXPECT_EQ(base64url("foo"), "Zm9v");
+    EXPECT_EQ(base64url("\xff\xfe"), "__4");
+}
+
+}  // namespace
+}  // namespace ocgate::bridge
