@@ -15,6 +15,13 @@ rt::Instant Budget::next(rt::Instant now) const noexcept {
     return room(now, 1) > 0 ? now : full_at_ - (burst_ - 1) * every_;
 }
 
+void Budget::pace(unsigned burst, rt::Duration every, rt::Instant now) noexcept {
+    Budget const other(burst, every, full_at_);
+    if (other.burst_ == burst_ && other.every_ == every_) return;
+    *this = other;
+    full_at_ = std::min(full_at_, now + burst_ * every_);
+}
+
 void Budget::take(rt::Instant now) noexcept {
     if (burst_ > 0) full_at_ = std::max(full_at_, now) + every_;
 }

@@ -11,8 +11,9 @@ public:
     Budget(unsigned burst, rt::Duration every) noexcept
         : burst_(every > rt::Duration::zero() ? burst : 0), every_(every) {}
 
-    /// Another pace from now on.
-    void pace(unsigned burst, rt::Duration every) noexcept { *this = Budget(burst, every, full_at_); }
+    /// Another pace from now on. What was taken at the earlier one leaves at most an empty bucket: 60 that went at once
+    /// must not become five minutes of silence when the burst is 1 from now on.
+    void pace(unsigned burst, rt::Duration every, rt::Instant now) noexcept;
 
     /// How many may begin now, of `most`.
     [[nodiscard]] std::size_t room(rt::Instant now, std::size_t most) const noexcept;

@@ -5,6 +5,13 @@
 #include "courier_inside.hpp"
 
 namespace ocgate::notify {
+namespace {
+
+/// What two clocks may drift apart between two looks.
+constexpr std::chrono::milliseconds clock_tolerance = std::chrono::seconds(5);
+
+}  // namespace
+
 Courier::Inside::Inside(CourierNeeds n, CourierRules r, std::vector<CourierTarget> targets)
     : needs(std::move(n)), rules(r), tasks(needs.executor, needs.escaped) {
     for (auto& target : targets) lanes.push_back(std::make_unique<Lane>(std::move(target), needs, rules));
@@ -63,6 +70,21 @@ bool Courier::Inside::down(Lane const& lane, rt::Instant now) const {
     return since && now - *since >= rules.fallback_after;
 }
 
+/// Who is told in its place: those it names and, where one of these is down as well, those that that one names.
+std::vector<std::string> Courier::Inside::stand_ins(Lane const& lane) const {
+    auto names = lane.target.fallback;
+    for (std::size_t i = 0; i < names.size(); ++i) {
+        auto const* const other = find(names[i]);
+        if (!other || !down(*other, now())) continue;
+        for (auto const& further : other->target.fallback) {
+            bool const known =
+                further == lane.target.name || std::find(names.begin(), names.end(), further) != names.end();
+            if (!known) names.push_back(further);
+        }
+    }
+    return names;
+}
+
 rt::Instant Courier::Inside::ready_at(Lane const& lane, rt::Instant now) const {
     auto ready = std::max({now, lane.paused_until, lane.budget.next(now)});
     if (lane.breaker.state(now) == Breaker::State::open) ready = std::max(ready, lane.breaker.next_try());
@@ -75,8 +97,8 @@ rt::Task<rt::Instant> Courier::Inside::step(Lane& lane) {
     bool const diverts = !lane.target.fallback.empty();
     bool const is_down = diverts && down(lane, now());
     if (is_down) co_await divert_failed(lane);
-    lane.keep_pace();
     auto const at = now();
+    lane.keep_pace(at);
     auto const ready = ready_at(lane, at);
     auto const limit = lane.breaker.limit(at, lane.target.in_flight);
     auto const free = limit > lane.under_way.size() ? limit - lane.under_way.size() : 0;
@@ -91,7 +113,25 @@ rt::Task<rt::Instant> Courier::Inside::step(Lane& lane) {
     co_return co_await take(lane, room);
 }
 
+/// What waits for a time of day that was set back since would wait twice. False: the outbox failed.
+rt::Task<bool> Courier::Inside::mind_clock(Lane& lane) {
+    auto const at = wall_ms();
+    auto const lead = at - std::chrono::duration_cast<std::chrono::milliseconds>(now().time_since_epoch()).count();
+    if (lane.clock_lead && lead < *lane.clock_lead - clock_tolerance.count()) {
+        auto hurry = [target = lane.target.name, at](Outbox& outbox) { return outbox.enable(target, at); };
+        auto const hurried = co_await needs.store.run(std::move(hurry));
+        if (!hurried) {
+            in_trouble(&lane, hurried.error());
+            co_return false;
+        }
+    }
+    lane.clock_lead = lead;
+    co_return true;
+}
+
 rt::Task<rt::Instant> Courier::Inside::take(Lane& lane, std::size_t room) {
+    bool const minded = co_await mind_clock(lane);
+    if (!minded) co_return now() + rules.store_pause;
     auto const at = wall_ms();
     auto lease = [target = lane.target.name, room, at, until = at + rules.lease.count()](Outbox& outbox) {
         return outbox.lease(target, room, until, at);
@@ -123,6 +163,29 @@ rt::Task<rt::Instant> Courier::Inside::take(Lane& lane, std::size_t room) {
     if (!*next) co_return rt::never;
     std::chrono::milliseconds const ahead(std::max<std::int64_t>(**next - wall_ms(), 1));
     co_return now() + std::min<rt::Duration>(ahead, rules.look_again);
+}
+
+/// A task of the courier's own, whoever asked: `stop` waits for it.
+rt::Task<void> Courier::Inside::enable(Lane& lane, std::shared_ptr<Enabling> asked) {
+    Kept<bool> result = OutboxError{Trouble::io, "enabling " + lane.target.name + ": failed"};
+    std::exception_ptr escaped;
+    try {
+        auto job = [target = lane.target.name, at = wall_ms()](Outbox& outbox) { return outbox.enable(target, at); };
+        result = co_await needs.store.run(std::move(job));
+    } catch (...) {
+        escaped = std::current_exception();
+    }
+    if (result) {
+        result = !lane.disabled.empty() || *result;
+        lane.disabled.clear();
+        lane.breaker.reset();
+        lane.paused_until = {};
+        lane.last_failure.clear();
+        lane.wake.notify();
+    }
+    asked->result = std::move(result);
+    asked->over.notify();
+    if (escaped) std::rethrow_exception(escaped);
 }
 
 void Courier::Inside::in_trouble(Lane* lane, OutboxError const& error) {
@@ -167,16 +230,11 @@ void Courier::wake_all() {
 rt::Task<Kept<bool>> Courier::enable(std::string target) {
     auto* const lane = inside_->find(target);
     if (!lane) co_return OutboxError{Trouble::unknown, "no target of that name"};
-    auto job = [target, at = inside_->wall_ms()](Outbox& outbox) { return outbox.enable(target, at); };
-    auto result = co_await inside_->needs.store.run(std::move(job));
-    if (!result) co_return result;
-    bool const was = !lane->disabled.empty() || *result;
-    lane->disabled.clear();
-    lane->breaker.reset();
-    lane->paused_until = {};
-    lane->last_failure.clear();
-    lane->wake.notify();
-    co_return was;
+    if (inside_->stopping) co_return OutboxError{Trouble::busy, "the courier stops"};
+    auto const asked = std::make_shared<Enabling>();
+    inside_->tasks.spawn(inside_->enable(*lane, asked));
+    while (!asked->result) co_await asked->over.wait();  // the courier may be gone afterwards
+    co_return std::move(*asked->result);
 }
 
 std::vector<TargetStatus> Courier::status() const {
@@ -213,7 +271,7 @@ std::vector<std::string> Courier::able() const {
 std::vector<std::string> Courier::instead_of(std::string_view target) const {
     auto const* const lane = inside_->find(target);
     if (!lane || !inside_->down(*lane, inside_->now())) return {};
-    return lane->target.fallback;
+    return inside_->stand_ins(*lane);
 }
 
 rt::Task<void> Courier::stop(rt::Instant until) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/asio/error.hpp>
 
 #include "courier_inside.hpp"
 
@@ -11,6 +12,8 @@ namespace {
 
 /// Within one attempt, between two requests: its lease goes on meanwhile.
 constexpr rt::Duration longest_wait = std::chrono::seconds(5);
+/// What is added at most to a pause that a target asked for: all who were told the same must not come back together.
+constexpr rt::Duration longest_jitter = std::chrono::seconds(30);
 constexpr std::size_t max_sequence_bytes = 64;  // what ntfy takes; opencode's own ids are shorter
 
 bool is_plain(std::string_view text) {
@@ -121,14 +124,17 @@ rt::Task<void> Courier::Inside::attempt(Lane& lane, Due const& due, Letter const
 rt::Task<void> Courier::Inside::ask(Lane& lane, HttpRequest request, Attempt& attempt) {
     auto& sink = *lane.target.sink;
     attempt = {};
-    // The one before it in the same attempt may have been told to be the last for a while.
-    if (auto const wait = lane.paused_until - now(); wait > longest_wait) {
-        attempt.verdict.wait = std::chrono::ceil<std::chrono::milliseconds>(wait);
-        attempt.verdict.why = "the target asked for a pause";
+    // The one before it, of the same attempt or beside it, may have been told to be the last, for a while or for good.
+    auto wait = lane.paused_until - now();
+    if (wait > rt::Duration::zero() && wait <= longest_wait && !stopping) {
+        co_await nap(wait);  // shorter when the courier stops
+        wait = lane.paused_until - now();
+    }
+    if (wait > rt::Duration::zero() || !lane.disabled.empty()) {
+        attempt.verdict.wait = std::chrono::ceil<std::chrono::milliseconds>(std::max(wait, rt::Duration::zero()));
+        attempt.verdict.why = lane.disabled.empty() ? "the target asked for a pause" : lane.disabled;
         attempt.answered = true;
         co_return;
-    } else if (wait > rt::Duration::zero()) {
-        co_await nap(wait);
     }
     ++lane.counts.requests;
     lane.budget.take(now());
@@ -155,8 +161,9 @@ rt::Task<void> Courier::Inside::ask(Lane& lane, HttpRequest request, Attempt& at
     auto const& failure = result.error();
     attempt.verdict.why = to_string(failure);
     attempt.maybe_received = failure.maybe_received;
+    attempt.broken_off = failure.why == boost::asio::error::operation_aborted;
+    if (attempt.broken_off) co_return;
     ++lane.counts.failed.at(static_cast<std::size_t>(failure.step));
-    if (stopping) co_return;                  // we broke it off
     if (failure.step == HttpStep::request) {  // the fault is ours: trying again is of no use
         attempt.answered = true;
         attempt.verdict.kind = Verdict::Kind::rejected;
@@ -183,7 +190,7 @@ rt::Task<void> Courier::Inside::settle(Lane& lane, Due const& due, Attempt const
         case Verdict::Kind::retry:
             break;
     }
-    lane.last_failure = verdict.why;
+    if (!attempt.broken_off) lane.last_failure = verdict.why;
     // It may have arrived. A block is told twice rather than never; "done" is not worth a second time, unless the
     // target shows the same thing once anyway.
     bool const once = due.incident.weight == Weight::complete && due.action != Action::clear &&
@@ -192,15 +199,22 @@ rt::Task<void> Courier::Inside::settle(Lane& lane, Due const& due, Attempt const
         auto const why = "it may have arrived: " + verdict.why;
         co_return co_await keep_dropped(lane, due, lane.counts.ambiguous, why);
     }
-    bool const broken_off = stopping && !attempt.answered;
+    if (attempt.broken_off && stopping) {
+        co_await put_back(lane, due, rt::Duration::zero(), verdict.why);
+        co_return;
+    }
     auto delay = back_off(due.ticket.attempt, rules.first_pause, rules.longest_pause, needs.random());
     delay = std::max<rt::Duration>(delay, verdict.wait);
-    co_await keep_retry(lane, due, broken_off ? rt::Duration::zero() : delay, verdict.why);
+    co_await keep_retry(lane, due, delay, verdict.why);
 }
 
 void Courier::Inside::pause(Lane& lane, Verdict const& verdict) {
     if (verdict.wait <= verdict.wait.zero() || verdict.pause == Verdict::Pause::delivery) return;
-    auto const until = now() + verdict.wait;
+    auto until = now() + verdict.wait;
+    if (verdict.kind == Verdict::Kind::retry) {
+        auto const most = std::min<rt::Duration>(verdict.wait / 10, longest_jitter);
+        until += std::chrono::duration_cast<rt::Duration>(most * std::clamp(needs.random(), 0.0, 1.0));
+    }
     auto const type = lane.target.sink->type();
     for (auto const& other : lanes) {
         bool const meant =
@@ -245,11 +259,24 @@ rt::Task<bool> Courier::Inside::put_back(Lane& lane, Due const& due, rt::Duratio
 rt::Task<void> Courier::Inside::keep_dead(Lane& lane, Due const& due, std::string_view why) {
     ++lane.counts.dead;
     forget(lane, due);
-    auto job = [ticket = due.ticket, why = std::string(why), at = wall_ms()](Outbox& outbox) {
-        return outbox.dead(ticket, why, at);
+    // Somebody waits: who stands in for the target may take what it will never take. First, so that a crash loses none.
+    auto job = [ticket = due.ticket, key = due.incident.key, others = instead(lane, due), why = std::string(why),
+                at = wall_ms()](Outbox& outbox) -> Kept<unsigned> {
+        unsigned enqueued = 0;
+        if (!others.empty()) {
+            auto const change = outbox.enqueue(key, others, std::nullopt, at);
+            if (change) enqueued = change->enqueued;
+            bool const hopeless =
+                !change && (change.error().trouble == Trouble::unknown || change.error().trouble == Trouble::invalid);
+            if (!change && !hopeless) return change.error();
+        }
+        auto const state = outbox.dead(ticket, why, at);
+        if (!state) return state.error();
+        return enqueued;
     };
-    co_await insist(&lane, std::move(job));
+    auto const enqueued = co_await insist(&lane, std::move(job));
     tell(lane, Told::What::dead, due, why);
+    if (enqueued) diverted(lane, due, *enqueued);
 }
 
 rt::Task<void> Courier::Inside::keep_dropped(Lane& lane, Due const& due, std::uint64_t& counter, std::string_view why) {
@@ -270,14 +297,21 @@ rt::Task<void> Courier::Inside::disable(Lane& lane, Due const& due, std::string_
         ++lane.counts.disabled;
         co_await divert_failed(lane);
         co_await sweep(lane, rules.store_pause);  // while its deliveries can still be leased
-        auto job = [target = lane.target.name, why = lane.disabled, mark = lane.target.mark,
+        auto job = [target = lane.target.name, why = std::string(why), mark = lane.target.mark,
                     at = wall_ms()](Outbox& outbox) -> Kept<bool> {
             auto const disabled = outbox.disable(target, why, mark, at);
             if (!disabled) return disabled.error();
             return true;
         };
         co_await insist(&lane, std::move(job));
-        if (needs.disabled) needs.disabled(lane.target.name, lane.disabled);
+        if (lane.disabled.empty()) {  // a person enabled it meanwhile, and what they said was said last
+            auto enable = [target = lane.target.name, at = wall_ms()](Outbox& outbox) {
+                return outbox.enable(target, at);
+            };
+            co_await insist(&lane, std::move(enable));
+        } else if (needs.disabled) {
+            needs.disabled(lane.target.name, lane.disabled);
+        }
     }
     co_await put_back(lane, due, rt::Duration::zero(), why);
 }

@@ -11,7 +11,7 @@ constexpr std::size_t batch = 50;
 constexpr std::size_t most_swept = 2000;  // a queue is bounded, but blocks may exceed that
 constexpr std::size_t most_remembered = 100;
 
-/// Not a second time: two targets that are each other's fallback would never end.
+/// Not a second time under a name made longer each time: two targets that are each other's fallback would never end.
 bool is_diverted(std::string_view dedupe) { return dedupe.find(mark) != std::string_view::npos; }
 
 bool worth_diverting(Due const& due) {
@@ -20,7 +20,19 @@ bool worth_diverting(Due const& due) {
 
 }  // namespace
 
-std::string diverted_name(std::string_view dedupe, std::string_view fallback) {
+std::string diverted_name(std::string_view dedupe, std::string_view target, std::string_view fallback) {
+    auto const part = '/' + std::string(target);
+    for (auto end = dedupe.size(); end > 0;) {
+        auto const at = dedupe.substr(0, end).rfind(part);
+        if (at == std::string_view::npos) break;
+        auto const rest = dedupe.substr(at + part.size());
+        if (rest.empty() || rest.front() == '/') {
+            auto replaced = std::string(dedupe.substr(0, at + 1)).append(fallback).append(rest);
+            if (replaced.size() <= TextBounds::dedupe) return replaced;
+            break;
+        }
+        end = at + part.size() - 1;  // `/phones` is no `/phone`
+    }
     auto name = std::string(dedupe) + std::string(mark) + std::string(fallback);
     // Too long: the end of the name tells deliveries of one incident apart, its beginning incidents; both stay.
     if (name.size() > TextBounds::name) {
@@ -32,18 +44,34 @@ std::string diverted_name(std::string_view dedupe, std::string_view fallback) {
     return name.substr(0, TextBounds::name);
 }
 
-/// True when it is told elsewhere, or does not have to be.
-rt::Task<bool> Courier::Inside::divert(Lane& lane, Due const& due) {
-    if (lane.target.fallback.empty() || !worth_diverting(due)) co_return true;
+/// What tells of it elsewhere; nothing where that is not needed or nobody stands in.
+std::vector<NewDelivery> Courier::Inside::instead(Lane const& lane, Due const& due) const {
     std::vector<NewDelivery> deliveries;
-    for (auto const& other : lane.target.fallback) {
+    if (!worth_diverting(due)) return deliveries;
+    for (auto const& other : stand_ins(lane)) {
         NewDelivery delivery;
-        delivery.dedupe = diverted_name(due.ticket.dedupe, other);
+        delivery.dedupe = diverted_name(due.ticket.dedupe, lane.target.name, other);
         delivery.target = other;
         delivery.action = due.action;
         delivery.payload = due.payload;
         deliveries.push_back(std::move(delivery));
     }
+    return deliveries;
+}
+
+void Courier::Inside::diverted(Lane& lane, Due const& due, unsigned enqueued) {
+    if (enqueued == 0) return;
+    lane.counts.diverted += enqueued;
+    tell(lane, Told::What::diverted, due, lane.disabled.empty() ? lane.last_failure : lane.disabled);
+    for (auto const& other : stand_ins(lane)) {
+        if (auto* const one = find(other)) one->wake.notify();
+    }
+}
+
+/// True when it is told elsewhere, or does not have to be.
+rt::Task<bool> Courier::Inside::divert(Lane& lane, Due const& due) {
+    auto deliveries = instead(lane, due);
+    if (deliveries.empty()) co_return true;
     auto job = [key = due.incident.key, deliveries = std::move(deliveries), at = wall_ms()](Outbox& outbox) {
         return outbox.enqueue(key, deliveries, std::nullopt, at);
     };
@@ -52,13 +80,7 @@ rt::Task<bool> Courier::Inside::divert(Lane& lane, Due const& due) {
         in_trouble(&lane, change.error());
         co_return false;
     }
-    if (change->enqueued > 0) {
-        lane.counts.diverted += change->enqueued;
-        tell(lane, Told::What::diverted, due, lane.disabled.empty() ? lane.last_failure : lane.disabled);
-        for (auto const& other : lane.target.fallback) {
-            if (auto* const one = find(other)) one->wake.notify();
-        }
-    }
+    diverted(lane, due, change->enqueued);
     co_return true;
 }
 

@@ -17,6 +17,7 @@ struct Attempt {
     Verdict verdict;
     bool answered = false;        ///< there is a verdict of the sink's, not a failure of the network
     bool maybe_received = false;  ///< there is not, and it may have arrived nevertheless
+    bool broken_off = false;      ///< by us: it says nothing about the target
     bool nothing = false;         ///< there is no request for it: the target cannot do that
 };
 
@@ -28,9 +29,9 @@ struct Lane {
               needs.deadlines, [](void* self) { static_cast<Lane*>(self)->wake.notify(); }, this) {}
 
     /// The operator's pace, or what the target is known to bear: that may change with what it says.
-    void keep_pace() {
+    void keep_pace(rt::Instant now) {
         auto const able = target.sink->capabilities();
-        target.burst > 0 ? budget.pace(target.burst, target.every) : budget.pace(able.burst, able.every);
+        target.burst > 0 ? budget.pace(target.burst, target.every, now) : budget.pace(able.burst, able.every, now);
     }
 
     CourierTarget target;
@@ -40,12 +41,19 @@ struct Lane {
     std::string disabled;                ///< why
     std::vector<std::string> under_way;  ///< deliveries, by dedupe
     std::string last_failure;
+    std::optional<std::int64_t> clock_lead;  ///< of the time of day before the clock that waits go by, in milliseconds
     CourierCounts counts;
     /// Blocks that failed here and wait for their next attempt: they are told elsewhere when the target stays down.
     /// Bounded: the oldest go.
     std::deque<Due> failed_blocks;
     rt::Signal wake;
     rt::Deadline alarm;
+};
+
+/// What a person who enables a target waits for.
+struct Enabling {
+    rt::Signal over;
+    std::optional<Kept<bool>> result;
 };
 
 struct Courier::Inside {
@@ -58,9 +66,12 @@ struct Courier::Inside {
     rt::Task<void> pump(Lane& lane);
     rt::Task<rt::Instant> step(Lane& lane);
     rt::Task<rt::Instant> take(Lane& lane, std::size_t room);
+    rt::Task<bool> mind_clock(Lane& lane);
+    rt::Task<void> enable(Lane& lane, std::shared_ptr<Enabling> asked);
     [[nodiscard]] rt::Instant ready_at(Lane const& lane, rt::Instant now) const;
     [[nodiscard]] bool down(Lane const& lane, rt::Instant now) const;
     [[nodiscard]] Lane* find(std::string_view name) const;
+    [[nodiscard]] std::vector<std::string> stand_ins(Lane const& lane) const;
 
     // courier_delivery.cpp: one delivery. Views, because g++ 12.2 destroys a text made within a co_await twice.
     rt::Task<void> deliver(Lane& lane, Due due);
@@ -77,6 +88,8 @@ struct Courier::Inside {
     void pause(Lane& lane, Verdict const& verdict);
 
     // courier_divert.cpp: blocks of a target that is down
+    [[nodiscard]] std::vector<NewDelivery> instead(Lane const& lane, Due const& due) const;
+    void diverted(Lane& lane, Due const& due, unsigned enqueued);
     rt::Task<bool> divert(Lane& lane, Due const& due);
     rt::Task<void> divert_failed(Lane& lane);
     rt::Task<void> sweep(Lane& lane, rt::Duration delay);

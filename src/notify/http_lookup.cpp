@@ -52,7 +52,7 @@ std::vector<std::string> look_up(std::string const& name, error_code& why) {
 }
 
 Lookups::Lookups(rt::Executor executor, Resolve resolve, std::size_t most)
-    : executor_(executor),
+    : executor_(std::move(executor)),
       resolve_(std::make_shared<Resolve const>(resolve ? std::move(resolve) : look_up)),
       most_(most),
       home_(std::make_shared<Home>()) {

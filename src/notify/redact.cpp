@@ -189,6 +189,7 @@ constexpr std::string_view secret_names[] = {
     "password",   "passwd",     "passphrase",  "secret",        "token",       "apikey",      "api_key",
     "access_key", "secret_key", "private_key", "auth_key",      "account_key", "signing_key", "encryption_key",
     "_pass",      "_pwd",       "cookie",      "authorization", "credential",  "credentials", "_psk",
+    "accesskey",  "secretkey",  "privatekey",  "authkey",       "accountkey",  "signingkey",  "encryptionkey",
 };
 
 bool names_secret(std::string_view word) {
@@ -290,7 +291,9 @@ Find secret_path(std::string_view text, std::size_t at) {
 }
 
 Find look(std::string_view text, std::size_t at) {
-    char const before = at == 0 ? ' ' : text[at - 1];
+    // `\n` as it is written inside a string is a line end, not a letter before a key.
+    bool const after_escape = at >= 2 && text[at - 2] == '\\' && std::string_view("nrt").find(text[at - 1]) != npos;
+    char const before = at == 0 || after_escape ? ' ' : text[at - 1];
     char const c = text[at];
     if (c == ':')
         if (auto const found = userinfo(text, at)) return found;

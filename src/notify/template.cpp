@@ -194,10 +194,10 @@ std::string Template::render(json const& values, Escape escape) const {
 }
 
 struct JsonTemplate::Node {
-    json constant;                                      ///< where nothing is put in
-    std::vector<Piece> pieces;                          ///< a string
-    std::vector<std::pair<std::string, Node>> members;  ///< an object
-    std::vector<Node> items;                            ///< a list
+    json constant;                   ///< where nothing is put in
+    std::vector<Piece> pieces;       ///< a string
+    std::vector<std::string> names;  ///< of the items of an object
+    std::vector<Node> items;         ///< of a list or an object
     enum class Kind { constant, text, object, list } kind = Kind::constant;
 
     [[nodiscard]] json render(json const& values) const {
@@ -207,7 +207,7 @@ struct JsonTemplate::Node {
                 return joined(pieces, values);
             case Kind::object: {
                 auto made = json::object();
-                for (auto const& [name, node] : members) made[name] = node.render(values);
+                for (std::size_t i = 0; i < items.size(); ++i) made[names[i]] = items[i].render(values);
                 return made;
             }
             case Kind::list: {
@@ -234,7 +234,8 @@ struct JsonTemplate::Node {
             for (auto const& [name, value] : document.items()) {
                 auto member = read(value, depth + 1);
                 if (!member) return member.error();
-                node.members.emplace_back(name, std::move(*member));
+                node.names.push_back(name);
+                node.items.push_back(std::move(*member));
             }
         } else if (document.is_array()) {
             node.kind = Kind::list;

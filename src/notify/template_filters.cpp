@@ -36,17 +36,19 @@ std::optional<std::int64_t> milliseconds_of(json const& value) {
     return static_cast<std::int64_t>(number);
 }
 
-json upper(json value, std::string const&) {
+json upper(json const& value, std::string const&) {
     return changed(value, [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; });
 }
-json lower(json value, std::string const&) {
+json lower(json const& value, std::string const&) {
     return changed(value, [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 0x20) : c; });
 }
-json trim(json value, std::string const&) { return clean(text_of(value), Lines::keep); }
-json line(json value, std::string const&) { return clean(text_of(value), Lines::join); }
-json cut(json value, std::string const& most) { return cut_characters(text_of(value), number_in(most).value_or(0)); }
-json fallback(json value, std::string const& other) { return text_of(value).empty() ? json(other) : value; }
-json join(json value, std::string const& between) {
+json trim(json const& value, std::string const&) { return clean(text_of(value), Lines::keep); }
+json line(json const& value, std::string const&) { return clean(text_of(value), Lines::join); }
+json cut(json const& value, std::string const& most) {
+    return cut_characters(text_of(value), number_in(most).value_or(0));
+}
+json fallback(json const& value, std::string const& other) { return text_of(value).empty() ? json(other) : value; }
+json join(json const& value, std::string const& between) {
     if (!value.is_array()) return text_of(value);
     std::string out;
     for (auto const& one : value) {
@@ -55,24 +57,24 @@ json join(json value, std::string const& between) {
     }
     return out;
 }
-json count(json value, std::string const&) {
+json count(json const& value, std::string const&) {
     return value.is_array() || value.is_object() ? json(value.size()) : json(value.is_null() ? 0 : 1);
 }
-json basename(json value, std::string const&) {
+json basename(json const& value, std::string const&) {
     auto text = text_of(value);
     while (text.size() > 1 && text.ends_with('/')) text.pop_back();
     auto const slash = text.rfind('/');
     return slash == std::string::npos || text.size() == 1 ? text : text.substr(slash + 1);
 }
-json duration(json value, std::string const&) {
+json duration(json const& value, std::string const&) {
     auto const ms = milliseconds_of(value);
     return ms ? json(duration_words(*ms)) : json("");
 }
-json time(json value, std::string const&) {
+json time(json const& value, std::string const&) {
     auto const ms = milliseconds_of(value);
     return ms ? json(rfc3339(*ms)) : json("");
 }
-json url(json value, std::string const&) {
+json url(json const& value, std::string const&) {
     constexpr std::string_view unreserved = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~";
     constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
@@ -87,7 +89,9 @@ json url(json value, std::string const&) {
     }
     return out;
 }
-json as_json(json value, std::string const&) { return value.dump(-1, ' ', false, json::error_handler_t::replace); }
+json as_json(json const& value, std::string const&) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
 
 enum class Takes : std::uint8_t { nothing, text, number };
 
@@ -158,7 +162,7 @@ json value_of(Piece const& piece, json const& values) {
         if (!at) break;
     }
     json value = at ? *at : json();
-    for (auto const& filter : piece.filters) value = filter.apply(std::move(value), filter.argument);
+    for (auto const& filter : piece.filters) value = filter.apply(value, filter.argument);
     return value;
 }
 

@@ -11,7 +11,7 @@
 namespace ocgate::notify {
 
 struct Filter {
-    using Apply = nlohmann::json (*)(nlohmann::json value, std::string const& argument);
+    using Apply = nlohmann::json (*)(nlohmann::json const& value, std::string const& argument);
     Apply apply = nullptr;
     std::string argument;
 };

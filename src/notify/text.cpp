@@ -48,7 +48,12 @@ bool is_unseen(char32_t c) noexcept {
     return std::any_of(std::begin(unseen), std::end(unseen), [c](Range r) { return c >= r.first && c <= r.last; });
 }
 
-bool is_space(char c) noexcept { return c == ' ' || c == '\n'; }
+/// White space (Unicode's White_Space) of what `clean` leaves: targets trim it, and what is nothing else is empty to
+/// them.
+bool is_space(char32_t c) noexcept {
+    return c == ' ' || c == '\n' || c == 0x00A0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F ||
+           c == 0x205F || c == 0x3000;
+}
 
 template <class Measure>
 std::string cut(std::string_view text, std::size_t most, std::size_t ellipsis_measure, Measure measure) {
@@ -76,11 +81,13 @@ std::string_view front_character(std::string_view text) noexcept {
 std::string clean(std::string_view text, Lines lines) {
     std::string out;
     out.reserve(text.size());
+    std::size_t end = 0;  // of what is not white space
     auto const line_end = lines == Lines::keep ? '\n' : ' ';
     while (!text.empty()) {
         auto const length = utf8_length(text);
         if (length == 0) {
             out += replacement;
+            end = out.size();
             text.remove_prefix(1);
             continue;
         }
@@ -88,18 +95,19 @@ std::string clean(std::string_view text, Lines lines) {
         auto const c = code_point(sequence);
         text.remove_prefix(length);
         if (c == '\r') {
-            if (!text.starts_with('\n')) out += line_end;
+            if (!text.starts_with('\n') && end > 0) out += line_end;
         } else if (c == '\n' || c == 0x2028 || c == 0x2029) {
-            out += line_end;
+            if (end > 0) out += line_end;
         } else if (c == '\t') {
-            out += ' ';
+            if (end > 0) out += ' ';
+        } else if (is_space(c)) {
+            if (end > 0) out += sequence;
         } else if (c >= 0x20 && (c < 0x7F || c > 0x9F) && !is_unseen(c)) {
             out += sequence;
+            end = out.size();
         }
     }
-    while (!out.empty() && is_space(out.back())) out.pop_back();
-    auto const begin = std::find_if_not(out.begin(), out.end(), is_space);
-    out.erase(out.begin(), begin);
+    out.resize(end);
     return out;
 }
 

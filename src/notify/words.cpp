@@ -129,7 +129,9 @@ void complete(Facts const& facts, Message& message) {
     message.body = session_words(facts) + " has finished";
     auto const took = facts.number("/turn/duration_ms");
     if (took >= 1000) {
-        auto const words = duration_words(static_cast<std::int64_t>(std::min(took, 1e15)));
+        auto const* const at_least = facts.at("/turn/at_least");
+        auto words = duration_words(static_cast<std::int64_t>(std::min(took, 1e15)));
+        if (at_least && at_least->get<bool>()) words = "at least " + words;
         message.body += " after " + words;
         message.fields.push_back({"Took", words});
     }
@@ -205,6 +207,8 @@ void digest(Facts const& facts, Message& message) {
     message.priority = 2;
     message.title = whole(count) + " while it was quiet";
     message.body = joined(items, "\n");
+    auto const listed = static_cast<double>(items.size());
+    if (!items.empty() && count > listed) add_line(message.body, "and " + whole(count - listed) + " more");
     if (message.body.empty()) message.body = message.title;
 }
 
@@ -270,6 +274,10 @@ std::string outcome_words(Resolution const& resolution) {
         {"gone", "no longer asked"},
         {"expired", "not answered in time"},
         {"recovered", "back again"},
+        {"continued", "it went on"},
+        {"digest", "told together with others"},
+        {"muted", "muted"},
+        {"route", "nobody is to be told any more"},
     };
     auto const* const found = std::find_if(std::begin(outcomes), std::end(outcomes),
                                            [&](Outcome const& one) { return one.name == resolution.outcome; });

@@ -290,7 +290,8 @@ What read_what(std::string_view type, std::string const& directory, json const& 
     if (type == "server.heartbeat") return Heartbeat{};
     if (type == "server.instance.disposed") {
         auto gone = text(properties, "directory", max_path_bytes);
-        return InstanceGone{gone.empty() ? directory : std::move(gone)};
+        if (gone.empty()) gone = directory;
+        return InstanceGone{std::move(gone)};
     }
     if (type == "global.disposed") return AllGone{};
     if (type.starts_with("permission.") || type.starts_with("question.")) return read_request_event(type, properties);

@@ -11,6 +11,8 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     auto const once = notify::redact(fuzz::view(bytes));
     MUST(notify::redact(once) == once);
     std::string const key = "ghp_0123456789abcdefghijABCDEFGHIJ012345";
+    // Within a word of the input it would be none.
+    if (fuzz::view(bytes).find(key) != std::string_view::npos) return 0;
     auto const with = notify::redact(std::string(fuzz::view(bytes)) + "\n" + key);
     MUST(with.find(key) == std::string::npos);
     return 0;

@@ -105,8 +105,10 @@ struct CourierNeeds {
     std::function<void(std::exception_ptr)> escaped{};  ///< our bug
 };
 
-/// The name of the delivery that tells `fallback` instead: whoever enqueues one first, there is only one.
-[[nodiscard]] std::string diverted_name(std::string_view dedupe, std::string_view fallback);
+/// The name of the delivery that tells `fallback` instead of `target`: whoever enqueues one first, there is only one.
+/// Where `dedupe` has parts with slashes between and one of them is the target, that part becomes the fallback: so it
+/// is also the name of what tells the fallback anyway, and nobody is told the same thing twice.
+[[nodiscard]] std::string diverted_name(std::string_view dedupe, std::string_view target, std::string_view fallback);
 
 class Courier {
 public:
@@ -123,12 +125,14 @@ public:
     void wake_all();
 
     /// By a person: the target is asked again at once, whatever was known of it. False: there was nothing to enable.
+    /// Trouble::busy once it stops; `stop` waits for those that are under way.
     rt::Task<Kept<bool>> enable(std::string target);
 
     [[nodiscard]] std::vector<TargetStatus> status() const;
     /// Targets whose sink can withdraw or edit, as far as is known now: Ending::able.
     [[nodiscard]] std::vector<std::string> able() const;
-    /// Those to tell of a new block instead of `target`: its fallback while it is down, else none.
+    /// Those to tell of a new block instead of `target`: its fallback while it is down (and the fallback's, where that
+    /// is down as well), else none.
     [[nodiscard]] std::vector<std::string> instead_of(std::string_view target) const;
 
     /// Takes nothing new; what is under way may end until `until`, then it is broken off (and its HttpClient stopped).

@@ -54,6 +54,7 @@ struct DiscordSettings {
     std::vector<std::string> mentions;  ///< ids of users that an escalation names
     WordsByEvent words{};
     std::string version = "0";
+    std::string project = "https://opencode.ai";  ///< Discord wants to know who asks: a page about the program
 };
 
 /// A webhook's URL: Discord's own are rewritten to version 10 of its interface, any other is used as it stands.

@@ -85,8 +85,8 @@ public:
             return {.kind = Kind::gone, .why = told + ": cannot be changed"};
         if (status == 401 || status == 403 || status == 404)
             return {.kind = Kind::disable, .why = told + ": the webhook is deleted or its URL is wrong"};
-        if (code == 130000) return {.kind = Kind::retry, .why = told + ": Discord is overloaded"};
         if (auto const usual = usual_verdict(response, wall_)) return *usual;
+        if (code == 130000) return {.kind = Kind::retry, .why = told + ": Discord is overloaded"};
         if (changes) return {.kind = Kind::gone, .why = told + ": the change was refused"};
         return {.kind = Kind::rejected, .why = told + ": the message was refused"};
     }
@@ -116,7 +116,8 @@ private:
 
     [[nodiscard]] HttpRequest request(std::string method, std::string const& below,
                                       std::vector<std::string_view> const& parameters, json const& body) const {
-        auto query = place_.query;
+        // Without an answer, or without the id in it, nothing is known of what was posted: it would be posted again.
+        auto query = own_ ? without_parameter(place_.query, "wait") : place_.query;
         for (auto const parameter : parameters) {
             if (has_parameter(query, parameter.substr(0, parameter.find('=')))) continue;
             if (!query.empty()) query += '&';
@@ -127,7 +128,7 @@ private:
         made.method = std::move(method);
         made.url =
             place_.origin + (place_.path.empty() ? "/" : place_.path) + below + (query.empty() ? "" : "?" + query);
-        made.fields = {{"User-Agent", "DiscordBot (https://opencode.ai, " + settings_.version + ")"}};
+        made.fields = {{"User-Agent", "DiscordBot (" + settings_.project + ", " + settings_.version + ")"}};
         if (!body.is_null()) {
             made.fields.emplace_back("Content-Type", "application/json");
             made.body = dumped(body);

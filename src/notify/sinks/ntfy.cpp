@@ -153,7 +153,8 @@ private:
         if (status == 403)
             return {.kind = Kind::disable, .why = told + ": not allowed to publish to this topic, or no credentials"};
         if (code == 40401) return {.kind = Kind::disable, .why = told + ": no ntfy server at this address"};
-        if (auto const usual = usual_verdict(response, wall_); usual && status != 507) return *usual;
+        // 50701: this topic is for UnifiedPush only. Any other 507 is of a server or proxy that is full.
+        if (auto const usual = usual_verdict(response, wall_); usual && code != 50701) return *usual;
         // A page of a proxy's on the way says nothing about the message.
         if (status == 404) return {.kind = Kind::retry, .why = told + ", and not by ntfy"};
         if (clears) return {.kind = Kind::gone, .why = told + ": cannot be taken back"};

@@ -56,6 +56,16 @@ bool has_parameter(std::string_view query, std::string_view name) {
     return false;
 }
 
+std::string without_parameter(std::string_view query, std::string_view name) {
+    std::string kept;
+    while (!query.empty()) {
+        auto const one = query.substr(0, query.find('&'));
+        if (one.substr(0, one.find('=')) != name) kept.append(kept.empty() ? "" : "&").append(one);
+        query.remove_prefix(std::min(query.size(), one.size() + 1));
+    }
+    return kept;
+}
+
 std::string safe_link(std::string_view url, std::size_t most) {
     constexpr std::string_view others = "-._~:/?#&=%+,;@!$";
     bool const fits = url.size() <= most && (url.starts_with("https://") || url.starts_with("http://")) &&
@@ -174,7 +184,8 @@ std::optional<Verdict> usual_verdict(HttpResponse const& response, WallClock con
         return Verdict{.kind = Kind::disable, .why = answered + ": it has moved; redirects are not followed"};
     if (status >= 300 && status < 400)
         return Verdict{.kind = Kind::retry, .why = answered + ": redirects are not followed"};
-    if (status == 408 || status == 425 || status == 429 || status >= 500 || status < 200) {
+    // 407: a proxy on the way wants credentials, which says nothing about the message.
+    if (status == 407 || status == 408 || status == 425 || status == 429 || status >= 500 || status < 200) {
         Verdict verdict{.kind = Kind::retry, .why = answered};
         if (auto const wait = retry_after(response, wall)) {
             verdict.wait = *wait;

@@ -24,6 +24,9 @@ struct Place {
 /// `name=value` is among the parameters.
 [[nodiscard]] bool has_parameter(std::string_view query, std::string_view name);
 
+/// The query without parameters of that name.
+[[nodiscard]] std::string without_parameter(std::string_view query, std::string_view name);
+
 /// A link that leads where it says, from letters that need no care anywhere: else empty.
 [[nodiscard]] std::string safe_link(std::string_view url, std::size_t most);
 

@@ -6,6 +6,7 @@
 
 #include "ocgate/notify/sinks.hpp"
 #include "ocgate/notify/words.hpp"
+#include "ocgate/wire/head.hpp"
 #include "rules.hpp"
 #include "text.hpp"
 
@@ -61,17 +62,18 @@ public:
     [[nodiscard]] std::optional<HttpRequest> resolve(Message const& message, Resolution const& resolution,
                                                      Delivery const& delivery) const override {
         auto body = envelope(message, true);
+        if (resolution.at_ms > 0) body["timestamp"] = rfc3339(resolution.at_ms);
         body["data"]["resolution"] = {{"outcome", clean(resolution.outcome, Lines::join)},
                                       {"by", clean(resolution.by, Lines::join)},
                                       {"words", outcome_words(resolution)},
                                       {"at", rfc3339(resolution.at_ms)}};
-        return post(told(std::move(body)), delivery);
+        return post(told(body), delivery);
     }
 
     [[nodiscard]] std::vector<HttpRequest> remind(Message const& message, Delivery const& delivery) const override {
         auto body = envelope(message, false);
         body["data"]["reminder"] = true;
-        return {post(told(std::move(body)), delivery)};
+        return {post(told(body), delivery)};
     }
 
     [[nodiscard]] Verdict judge(HttpRequest const&, HttpResponse const& response) override {
@@ -96,11 +98,13 @@ private:
         data["blocks"] = message.blocks;
         data["title"] = clean(message.title, Lines::join);
         data["body"] = clean(message.body, Lines::keep);
-        return {{"type", type_of(message, over)}, {"timestamp", rfc3339(unix_ms(wall_))}, {"data", std::move(data)}};
+        // When it happened, not when it is told: under one webhook-id each attempt says the same.
+        auto const at = message.at_ms > 0 ? message.at_ms : unix_ms(wall_);
+        return {{"type", type_of(message, over)}, {"timestamp", rfc3339(at)}, {"data", std::move(data)}};
     }
 
     /// The operator's own form sees all of the envelope: `{{type}}`, `{{data.title}}`.
-    [[nodiscard]] json told(json body) const { return settings_.body ? settings_.body->render(body) : body; }
+    [[nodiscard]] json told(json const& body) const { return settings_.body ? settings_.body->render(body) : body; }
 
     [[nodiscard]] HttpRequest post(json const& body, Delivery const& delivery) const {
         HttpRequest request;
@@ -117,7 +121,12 @@ private:
                           {"webhook-timestamp", timestamp}};
         if (auto const signature = signatures(id + "." + timestamp + "." + request.body); !signature.empty())
             request.fields.emplace_back("webhook-signature", signature);
-        for (auto const& [name, value] : settings_.headers) request.fields.emplace_back(name, value.reveal());
+        for (auto const& field : settings_.headers) {
+            auto const& name = field.first;
+            // In place of ours: two fields of one name would be read as one of them, nobody knows which.
+            std::erase_if(request.fields, [&](auto const& ours) { return wire::iequals(ours.first, name); });
+            request.fields.emplace_back(name, field.second.reveal());
+        }
         return request;
     }
 

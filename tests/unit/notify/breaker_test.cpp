@@ -69,13 +69,19 @@ TEST(Budget, WhatIsOverdrawnIsMadeUpFor) {
     EXPECT_EQ(budget.next(start), start + 4s);
 }
 
-TEST(Budget, ASlowerPaceHoldsForWhatWasTakenBefore) {
+TEST(Budget, ASlowerPaceBeginsWithAnEmptyBucketAtMost) {
     Budget budget(60, 5s);
-    for (int i = 0; i < 3; ++i) budget.take(start);
-    budget.pace(1, 5s);
+    for (int i = 0; i < 60; ++i) budget.take(start);
+    budget.pace(60, 5s, start);
+    EXPECT_EQ(budget.next(start), start + 5s);
+    budget.pace(1, 5s, start);
     EXPECT_EQ(budget.room(start, 2), 0u);
-    EXPECT_EQ(budget.next(start), start + 15s);
-    EXPECT_EQ(budget.room(start + 15s, 2), 1u);
+    EXPECT_EQ(budget.next(start), start + 5s) << "not after the 300 s in which 60 would come together again";
+    EXPECT_EQ(budget.room(start + 5s, 2), 1u);
+    budget.take(start + 5s);
+    budget.take(start + 5s);
+    budget.pace(1, 5s, start + 5s);
+    EXPECT_EQ(budget.next(start + 5s), start + 15s) << "the same pace forgives nothing";
 }
 
 TEST(Budget, NoBurstIsNoBound) {

@@ -85,8 +85,8 @@ struct Reply {
     rt::Duration after{0};
 };
 
-inline Reply failing(HttpStep step, bool maybe_received) {
-    return {HttpFailure{step, Reason::cut_short, maybe_received, {}}};
+inline Reply failing(HttpStep step, bool maybe_received, error_code why = Reason::cut_short) {
+    return {HttpFailure{step, why, maybe_received, {}}};
 }
 /// Nobody answers: until the request's own time is over.
 inline Reply silence() { return {answer(200), std::chrono::hours(1)}; }
@@ -198,7 +198,7 @@ protected:
     }
 
     [[nodiscard]] std::chrono::milliseconds wall() const {
-        return std::chrono::hours(480'000) +
+        return std::chrono::hours(480'000) + wall_moved +
                std::chrono::duration_cast<std::chrono::milliseconds>(bench.clock.now().time_since_epoch());
     }
     [[nodiscard]] std::int64_t ms() const { return wall().count(); }
@@ -241,6 +241,20 @@ protected:
             ending.outcome = "once";
             ending.able = able;
             return outbox.end(ending, at);
+        };
+        in_outbox(std::move(job));
+        courier->wake_all();
+        bench.settle();
+    }
+    /// The same with deliveries named as the center names them: `key/publish/target`.
+    void publish(std::string const& key, std::vector<std::string> const& to) {
+        auto job = [=, at = ms()](Outbox& outbox) {
+            (void)outbox.raise({.key = key, .kind = "kind", .subject = "s"}, at);
+            std::vector<NewDelivery> deliveries;
+            for (auto const& target : to) {
+                deliveries.push_back({.dedupe = key + "/publish/" + target, .target = target, .payload = "new"});
+            }
+            return outbox.open(key, deliveries, at);
         };
         in_outbox(std::move(job));
         courier->wake_all();
@@ -298,6 +312,7 @@ protected:
     CourierRules rules;
     std::string mark = "mark";
     double random = 0.5;
+    std::chrono::milliseconds wall_moved{0};
     std::vector<std::string> said, lines;
     int troubles = 0;
     std::unique_ptr<Courier> courier;

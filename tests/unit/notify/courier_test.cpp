@@ -9,7 +9,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Pair;
 using testing::SizeIs;
-using testing::UnorderedElementsAre;
 
 TEST_F(CourierTest, DeliversWhatIsDueAndKeepsWhatItWasCalled) {
     add("a");
@@ -163,89 +162,6 @@ TEST_F(CourierTest, OpensItsBreakerAndTriesOneAtATime) {
     EXPECT_THAT(http->asked, SizeIs(13));
 }
 
-TEST_F(CourierTest, WhatTheTargetAsksForHoldsForAllOfIt) {
-    add("a");
-    answers("a", answer(429, "", {{"wait", "30"}, {"pause", "target"}}));
-    begin();
-    raise("i1", {"a"});
-    raise("i2", {"a"});  // while it is to be left alone
-    answers("a", answer(200));
-    EXPECT_EQ(status("a").paused, 30s);
-    bench.advance(29999ms);
-    EXPECT_THAT(http->asked, SizeIs(1));
-    bench.advance(1ms);
-    EXPECT_THAT(times("a"), UnorderedElementsAre(0s, 30s, 30s));
-    EXPECT_EQ(status("a").circuit, Circuit::closed) << "who says 'too often' is well";
-}
-
-TEST_F(CourierTest, APauseOfADeliveryHoldsNoOtherBack) {
-    add("a");
-    answers("a", answer(503, "", {{"wait", "30"}}));
-    begin();
-    raise("i1", {"a"});
-    answers("a", answer(200));
-    raise("i2", {"a"});
-    bench.advance(1min);
-    EXPECT_THAT(times("a"), ElementsAre(0s, 0s, 30s));
-}
-
-TEST_F(CourierTest, APauseOfATypeHoldsForItsOtherTargets) {
-    add("a", {}, "discord");
-    add("b", {}, "discord");
-    add("c", {}, "ntfy");
-    answers("a", answer(429, "", {{"wait", "60"}, {"pause", "type"}}));
-    begin();
-    raise("i1", {"a"});
-    answers("a", answer(200));
-    raise("i2", {"b", "c"});
-    bench.advance(59s);
-    EXPECT_THAT(times("b"), IsEmpty());
-    EXPECT_THAT(times("c"), ElementsAre(0s));
-    bench.advance(1s);
-    EXPECT_THAT(times("b"), ElementsAre(60s));
-}
-
-TEST_F(CourierTest, AnAnswerMayAskForAPauseAfterASuccess) {
-    add("a");
-    answers("a", answer(200, "x", {{"wait", "2"}, {"pause", "target"}}));
-    begin();
-    raise("i1", {"a"});
-    raise("i2", {"a"});
-    bench.advance(3s);
-    EXPECT_THAT(times("a"), ElementsAre(0s, 2s));
-}
-
-TEST_F(CourierTest, APauseHoldsWithinAnAttempt) {
-    add("a");
-    auto wait = std::make_shared<std::string>("2");
-    http->script["a"] = [=](HttpRequest const& request) {
-        if (!request.body.starts_with("clear")) return Reply{answer(200, "id")};
-        return Reply{answer(200, "", {{"wait", *wait}, {"pause", "target"}})};
-    };
-    begin();
-    raise("i1", {"a"});
-    further("i1", "a", Action::remind, "short");
-    bench.advance(10s);
-    EXPECT_THAT(times("a"), ElementsAre(0s, 0s, 2s));
-    *wait = "60";
-    further("i1", "a", Action::remind, "long");
-    EXPECT_EQ(state("i1>a:long"), "queued");
-    *wait = "0";
-    bench.advance(1min);
-    EXPECT_THAT(times("a"), ElementsAre(0s, 0s, 2s, 10s, 70s, 70s));
-    EXPECT_EQ(state("i1>a:long"), "sent");
-}
-
-TEST_F(CourierTest, KeepsThePaceOfItsTarget) {
-    auto& sink = add("a");
-    sink.can.burst = 3;
-    sink.can.every = 2s;
-    for (int i = 0; i < 6; ++i) raise("i" + std::to_string(i), {"a"});
-    begin();
-    bench.advance(10s);
-    EXPECT_THAT(times("a"), ElementsAre(0s, 0s, 0s, 2s, 4s, 6s));
-}
-
 TEST_F(CourierTest, AsksNoMoreWhereItIsNotWanted) {
     add("a");
     answers("a", answer(401));
@@ -314,6 +230,34 @@ TEST_F(CourierTest, ARequestThatIsNoneIsRejectedWithoutBlamingTheTarget) {
     for (int i = 0; i < 6; ++i) raise("i" + std::to_string(i), {"a"});
     EXPECT_THAT(states("a"), testing::Each(Pair(testing::_, "dead")));
     EXPECT_EQ(status("a").circuit, Circuit::closed);
+}
+
+TEST_F(CourierTest, WhatWasBrokenOffIsNeitherRejectedNorAFailureOfTheTarget) {
+    rules.breaker_failures = 1;
+    add("a");
+    http->script["a"] = [](HttpRequest const&) {
+        return failing(HttpStep::request, false, boost::asio::error::operation_aborted);
+    };
+    begin();
+    raise("i1", {"a"});
+    EXPECT_EQ(state("i1>a"), "queued");
+    EXPECT_EQ(status("a").circuit, Circuit::closed);
+    EXPECT_EQ(status("a").counts.failed, (std::array<std::uint64_t, 7>{}));
+    answers("a", answer(200));
+    bench.advance(1s);
+    EXPECT_EQ(state("i1>a"), "sent");
+}
+
+TEST_F(CourierTest, AClockThatIsSetBackDelaysNothing) {
+    add("a");
+    answers("a", answer(503));
+    begin();
+    raise("i1", {"a"});
+    answers("a", answer(200));
+    wall_moved = -24h;
+    bench.advance(rules.look_again);
+    EXPECT_EQ(state("i1>a"), "sent");
+    EXPECT_THAT(times("a"), SizeIs(2));
 }
 
 TEST_F(CourierTest, WhatMayHaveArrivedIsToldAgainWhenSomebodyWaits) {

@@ -1,4 +1,4 @@
-// The courier when a target stays down, when it has to stop, and when its outbox fails.
+// The courier when it has to stop, and when its outbox fails.
 #include <future>
 
 #include "courier_kit.hpp"
@@ -8,159 +8,11 @@
 namespace ocgate::notify {
 namespace {
 using namespace std::chrono_literals;
-using testing::Contains;
 using testing::Each;
 using testing::ElementsAre;
 using testing::IsEmpty;
-using testing::Not;
 using testing::Pair;
 using testing::SizeIs;
-using testing::UnorderedElementsAre;
-
-class FallbackTest : public CourierTest {
-protected:
-    /// `a` is down from now on; its breaker is open.
-    void break_a() {
-        answers("a", answer(503));
-        for (int i = 0; i < 5; ++i) raise("down" + std::to_string(i), {"a"}, Weight::error);
-        ASSERT_EQ(status("a").circuit, Circuit::open);
-    }
-    std::vector<std::string> told_b() {
-        auto found = bodies("b");
-        std::sort(found.begin(), found.end());
-        return found;
-    }
-};
-
-TEST_F(FallbackTest, IsToldOfBlocksWhenTheBreakerHasBeenOpenFor20Seconds) {
-    add("a", {"b"});
-    add("b");
-    answers("a", answer(503));
-    begin();
-    raise("tried", {"a"});  // fails, and backs off
-    break_a();
-    raise("waiting", {"a"});  // never tried
-    raise("news", {"a"}, Weight::complete);
-    bench.advance(19999ms);
-    EXPECT_THAT(told_b(), IsEmpty());
-    EXPECT_FALSE(status("a").down);
-    bench.advance(1ms);
-    EXPECT_TRUE(status("a").down);
-    EXPECT_THAT(told_b(), ElementsAre("publish tried/new", "publish waiting/new"));
-    raise("later", {"a"});  // at once
-    EXPECT_THAT(told_b(), Contains("publish later/new"));
-    EXPECT_THAT(courier->instead_of("a"), ElementsAre("b"));
-    EXPECT_THAT(courier->instead_of("b"), IsEmpty());
-    bench.advance(10min);
-    EXPECT_THAT(told_b(), SizeIs(3)) << "each only once";
-    EXPECT_EQ(status("a").counts.diverted, 3u);
-
-    answers("a", answer(200));  // and it is told as well, when it is back
-    bench.advance(10min);
-    EXPECT_THAT(states("a"), Each(Pair(testing::_, "sent")));
-    EXPECT_FALSE(status("a").down);
-    EXPECT_THAT(courier->instead_of("a"), IsEmpty());
-}
-
-TEST_F(FallbackTest, IsToldOfWhatHangsInTheOneRequestThatIsTried) {
-    add("a", {"b"});
-    add("b");
-    begin();
-    break_a();
-    http->script["a"] = [](HttpRequest const&) { return silence(); };
-    raise("block", {"a"});
-    bench.advance(19999ms);  // since 10 s it has been under way
-    EXPECT_THAT(told_b(), IsEmpty());
-    bench.advance(1ms);
-    EXPECT_THAT(told_b(), ElementsAre("publish block/new"));
-    raise("another", {"a"});
-    EXPECT_THAT(told_b(), ElementsAre("publish another/new", "publish block/new"));
-    bench.advance(30s);
-    EXPECT_THAT(told_b(), ElementsAre("publish another/new", "publish block/new"));
-}
-
-TEST_F(FallbackTest, IsToldAtOnceWhenTheTargetIsDisabled) {
-    add("a", {"b"});
-    add("b");
-    sinks["a"]->can.burst = 1;
-    sinks["a"]->can.every = 1s;
-    answers("a", answer(401));
-    raise("one", {"a"});
-    raise("two", {"a"});
-    raise("news", {"a"}, Weight::complete);
-    begin();
-    EXPECT_THAT(bodies("a"), SizeIs(1));
-    EXPECT_THAT(told_b(), ElementsAre("publish one/new", "publish two/new"));
-    EXPECT_THAT(courier->instead_of("a"), ElementsAre("b"));
-}
-
-TEST_F(FallbackTest, IsToldWhenTheTargetWantsALongPause) {
-    add("a", {"b"});
-    add("b");
-    answers("a", answer(429, "", {{"wait", "3600"}, {"pause", "target"}}));
-    begin();
-    raise("one", {"a"});
-    EXPECT_THAT(told_b(), ElementsAre("publish one/new"));
-    raise("two", {"a"});
-    EXPECT_THAT(told_b(), ElementsAre("publish one/new", "publish two/new"));
-    EXPECT_THAT(bodies("a"), SizeIs(1));
-    answers("a", answer(200));
-    bench.advance(1h);
-    EXPECT_THAT(states("a"), Each(Pair(testing::_, "sent")));
-}
-
-TEST_F(FallbackTest, TwoThatStandInForEachOtherDoNotGoOnForEver) {
-    add("a", {"b"});
-    add("b", {"a"});
-    answers("a", answer(401));
-    answers("b", answer(401));
-    begin();
-    raise("one", {"a", "b"});
-    bench.advance(1h);
-    EXPECT_THAT(http->asked, SizeIs(2));
-    EXPECT_THAT(states("a"), SizeIs(2));
-    EXPECT_THAT(states("b"), SizeIs(2));
-}
-
-TEST_F(FallbackTest, TwoThatAreBothDownDoNotHandItToAndFro) {
-    add("a", {"b"});
-    add("b", {"a"});
-    answers("a", answer(503));
-    answers("b", answer(503));
-    begin();
-    for (int i = 0; i < 5; ++i) raise("down" + std::to_string(i), {"a", "b"}, Weight::error);
-    raise("one", {"a"});
-    bench.advance(1h);
-    EXPECT_THAT(states("a"), SizeIs(6));
-    EXPECT_THAT(states("b"), SizeIs(6));
-}
-
-TEST_F(FallbackTest, SomebodyElseMayHaveEnqueuedItFirst) {
-    add("a", {"b"});
-    add("b");
-    begin();
-    break_a();
-    bench.advance(20s);
-    auto job = [at = ms()](Outbox& outbox) {
-        (void)outbox.raise({.key = "i", .kind = "k", .subject = "s"}, at);
-        std::vector<NewDelivery> const both{{.dedupe = "d", .target = "a", .payload = "new"},
-                                            {.dedupe = diverted_name("d", "b"), .target = "b", .payload = "new"}};
-        return outbox.open("i", both, at);
-    };
-    in_outbox(job);
-    courier->wake_all();
-    bench.advance(5min);
-    EXPECT_THAT(told_b(), ElementsAre("publish i/new"));
-}
-
-TEST(DivertedName, FitsWhateverItIsMadeOf) {
-    EXPECT_EQ(diverted_name("d", "b"), "d@instead:b");
-    std::string const first = std::string(200, 'x') + "1" + std::string(55, 'y');
-    std::string const second = std::string(200, 'x') + "2" + std::string(55, 'y');
-    EXPECT_LE(diverted_name(first, "b").size(), TextBounds::name);
-    EXPECT_NE(diverted_name(first, "b"), diverted_name(second, "b"));
-    EXPECT_NE(diverted_name(first, "b"), diverted_name(first, "c"));
-}
 
 // ---- stopping
 
@@ -196,6 +48,35 @@ TEST_F(CourierTest, BreaksOffWhatDoesNotEndInTime) {
     add("a");
     begin();
     EXPECT_EQ(state("i1>a"), "sent");
+}
+
+TEST_F(CourierTest, WhatItBreaksOffItselfIsNoFailureOfTheTarget) {
+    rules.breaker_failures = 1;
+    add("a");
+    http->script["a"] = [](HttpRequest const&) { return silence(); };
+    begin();
+    raise("i1", {"a"});
+    stop(5s);
+    EXPECT_EQ(status("a").circuit, Circuit::closed);
+    EXPECT_EQ(status("a").last_failure, "");
+    EXPECT_EQ(status("a").counts.failed, (std::array<std::uint64_t, 7>{}));
+    EXPECT_EQ(status("a").counts.retried, 0u);
+    EXPECT_THAT(said, IsEmpty());
+    EXPECT_EQ(state("i1>a"), "queued");
+}
+
+TEST_F(CourierTest, DoesNotSitOutAPauseWhenItStopsNorCutItShort) {
+    add("a");
+    http->script["a"] = [](HttpRequest const& request) {
+        if (!request.body.starts_with("clear")) return Reply{answer(200, "id")};
+        return Reply{answer(200, "", {{"wait", "5"}, {"pause", "target"}})};
+    };
+    begin();
+    raise("i1", {"a"});
+    further("i1", "a", Action::remind, "again");
+    stop();
+    EXPECT_THAT(bodies("a"), ElementsAre("publish i1/new", "clear i1/again after id"));
+    EXPECT_EQ(state("i1>a:again"), "queued");
 }
 
 TEST_F(CourierTest, StopsWithoutHavingBegun) {
@@ -315,6 +196,63 @@ TEST_F(CourierTest, WorksWithItsOutboxOnAnotherThread) {
     auto const stopped = bench.start(courier->stop(bench.clock.now()));
     EXPECT_TRUE(bench.wait_until([&] { return *stopped; }));
     courier.reset();
+    worker.stop();
+}
+
+TEST_F(CourierTest, WhatAPersonSaysLastHoldsWhileATargetIsBeingDisabled) {
+    rt::Worker worker(100);
+    store = std::make_unique<Store>(worker, std::move(*Outbox::in_memory()));
+    add("a", {"b"});
+    add("b");
+    std::promise<void> go_on;
+    test::Result<Kept<bool>> enabled;
+    auto const held = std::make_shared<std::optional<Kept<bool>>>();
+    http->script["a"] = [&](HttpRequest const&) {
+        if (enabled) return Reply{answer(200)};
+        // Holds up the outbox, and with it what makes the disabling last.
+        auto hold = [&](Outbox&) -> Kept<bool> {
+            go_on.get_future().wait();
+            return true;
+        };
+        auto task = test::Bench::keep(store->run(std::move(hold)), held);
+        rt::spawn(bench.io.get_executor(), std::move(task), test::Bench::rethrow);
+        return Reply{answer(401)};
+    };
+    begin();
+    raise("i1", {"a"});
+    ASSERT_TRUE(bench.wait_until([&] { return status("a").disabled == "answered 401"; }));
+    enabled = bench.start(courier->enable("a"));
+    go_on.set_value();
+    ASSERT_TRUE(bench.wait_until([&] { return enabled->has_value(); }));
+    EXPECT_TRUE(bench.wait_until([&] { return bodies("a").size() == 2; })) << "it looks enabled, and nothing is sent";
+    EXPECT_EQ(status("a").disabled, "");
+    ASSERT_TRUE(bench.wait_until([&] { return status("a").in_flight + status("b").in_flight == 0; }));
+    auto const stopped = bench.start(courier->stop(bench.clock.now()));
+    EXPECT_TRUE(bench.wait_until([&] { return *stopped; }));
+    courier.reset();
+    worker.stop();
+}
+
+TEST_F(CourierTest, WaitsForWhatAPersonAskedOfItWhenItStops) {
+    rt::Worker worker(100);
+    store = std::make_unique<Store>(worker, std::move(*Outbox::in_memory()));
+    add("a");
+    begin();
+    std::promise<void> go_on;
+    auto hold = [&](Outbox&) -> Kept<bool> {
+        go_on.get_future().wait();
+        return true;
+    };
+    auto const held = bench.start(store->run(std::move(hold)));
+    auto const enabled = bench.start(courier->enable("a"));
+    auto const stopped = bench.start(courier->stop(bench.clock.now()));
+    EXPECT_FALSE(*stopped);
+    EXPECT_EQ((*bench.start(courier->enable("a")))->error().trouble, Trouble::busy);
+    go_on.set_value();
+    ASSERT_TRUE(bench.wait_until([&] { return *stopped; }));
+    courier.reset();
+    ASSERT_TRUE(bench.wait_until([&] { return enabled->has_value() && held->has_value(); }));
+    EXPECT_FALSE((*enabled)->value());
     worker.stop();
 }
 

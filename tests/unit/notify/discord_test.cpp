@@ -56,6 +56,11 @@ TEST(Discord, AsksAsDiscordWantsToBeAsked) {
     EXPECT_EQ(request.method, "POST");
     EXPECT_EQ(request.url, "https://discord.com/api/v10/webhooks/42/" + std::string(token) + "?wait=true");
     EXPECT_THAT(field_of(request, "User-Agent"), testing::MatchesRegex("DiscordBot \\(https://[^ ]+, [^ ]+\\)"));
+    auto named = discord_at(configured).value();
+    named.project = "https://code.example/ocgate";
+    named.version = "1.2.3";
+    EXPECT_EQ(field_of(make_discord(named, standing())->publish(permission_message(), delivery()), "User-Agent"),
+              "DiscordBot (https://code.example/ocgate, 1.2.3)");
     EXPECT_EQ(field_of(request, "Content-Type"), "application/json");
 }
 
@@ -77,6 +82,12 @@ TEST(Discord, ItsOwnUrlsBecomeVersionTenAndOthersStay) {
         EXPECT_EQ(discord_at(other)->url.reveal(), other);
     EXPECT_EQ(discord("http://127.0.0.1:99")->publish(permission_message(), delivery()).url,
               "http://127.0.0.1:99/?wait=true");
+    for (std::string const asked : {"?wait=false", "?thread_id=7&wait=false", "?wait=true&wait=0", "?wait"}) {
+        auto const url = discord(configured + asked)->publish(permission_message(), delivery()).url;
+        EXPECT_THAT(url, testing::EndsWith("wait=true"));
+        EXPECT_EQ(url.find("wait"), url.rfind("wait")) << url;
+        EXPECT_EQ(holds(url, "thread_id=7"), holds(asked, "thread_id=7")) << url;
+    }
     EXPECT_EQ(discord("http://127.0.0.1:99/h?a=1&wait=false")->publish(permission_message(), delivery()).url,
               "http://127.0.0.1:99/h?a=1&wait=false");
     for (std::string const bad :
@@ -302,6 +313,28 @@ TEST(Discord, EachKindOf429Holds) {
         EXPECT_EQ(verdict.kind, Kind::retry) << row.body;
         EXPECT_EQ(verdict.wait, row.wait) << row.body;
         EXPECT_EQ(verdict.pause, row.pause) << row.body;
+    }
+}
+
+TEST(Discord, AnOverloadThatNamesATimeIsLeftAloneForSoLong) {
+    auto const sink = discord();
+    auto const request = sink->publish(permission_message(), delivery());
+    auto const verdict = sink->judge(request, answer(503, R"({"code":130000})", {{"retry-after", "40"}}));
+    EXPECT_EQ(verdict.kind, Kind::retry);
+    EXPECT_EQ(verdict.wait, 40s);
+    EXPECT_EQ(verdict.pause, Pause::target);
+}
+
+TEST(Discord, WhatIsNothingButWhiteSpaceIsLeftOut) {
+    // Discord trims it, and refuses fields that are empty then.
+    for (std::string const space : {" ", "\xC2\xA0", "\xE3\x80\x80", "\xE2\x80\x83\n", "\xE1\x9A\x80 \xE2\x80\xAF"}) {
+        auto message = permission_message();
+        message.session_title = space;
+        auto const embed = embed_of(discord()->publish(message, delivery()));
+        for (auto const& field : embed["fields"]) EXPECT_NE(field["name"], "Title") << space;
+        message.session_title = space + "a" + space + "b" + space;
+        auto const title = embed_of(discord()->publish(message, delivery()))["fields"][2]["value"];
+        EXPECT_EQ(title, "a" + space + "b");
     }
 }
 

@@ -240,7 +240,8 @@ TEST(Ntfy, EachCodeHasItsVerdict) {
         {401, 40101, Kind::disable, 0s, Pause::delivery},  {403, 40301, Kind::disable, 0s, Pause::delivery},
         {404, 40401, Kind::disable, 0s, Pause::delivery},  {400, 40014, Kind::rejected, 0s, Pause::delivery},
         {400, 40024, Kind::rejected, 0s, Pause::delivery}, {413, 41303, Kind::rejected, 0s, Pause::delivery},
-        {507, 50701, Kind::rejected, 0s, Pause::delivery}, {500, 50001, Kind::retry, 0s, Pause::delivery},
+        {507, 50701, Kind::rejected, 0s, Pause::delivery}, {507, 0, Kind::retry, 0s, Pause::delivery},
+        {407, 0, Kind::retry, 0s, Pause::delivery},        {500, 50001, Kind::retry, 0s, Pause::delivery},
         {503, 0, Kind::retry, 0s, Pause::delivery},
     };
     for (auto const& row : rows) {

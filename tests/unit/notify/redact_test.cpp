@@ -34,6 +34,8 @@ TEST(Redact, KeysOfKnownServices) {
         {"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "whsec_***"},
         {"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dBjftJeZ4CVP-mB92K27uhbUJU1p1r", "eyJ***"},
         {"hf_abcdefghijklmnopqrstuvwxyz", "hf_***"},
+        {R"(printf 'a\nghp_0123456789abcdefghijABCDEFGHIJ012345\n')", R"(printf 'a\nghp_***\n')"},
+        {R"("x\tBearer AbCdEf123456\r\npass=abc")", R"("x\tBearer ***\r\npass=***")"},
     };
     EXPECT_ROWS(rows);
 }
@@ -67,6 +69,11 @@ TEST(Redact, NamedValues) {
         {"api-key: abc", "api-key: ***"},
         {"X-Api-Key: abc", "X-Api-Key: ***"},
         {"aws_secret_access_key = wJalrXUtnFEMI", "aws_secret_access_key = ***"},
+        {R"("AccessKeyId": "x", "SecretAccessKey": "wJalr/XUtn", "SessionToken": "IQoJ")",
+         R"("AccessKeyId": "x", "SecretAccessKey": "***", "SessionToken": "***")"},
+        {R"({"secretKey":"abc","publicKey":"def"})", R"({"secretKey":"***","publicKey":"def"})"},
+        {"AccountName=a;AccountKey=abc==;EndpointSuffix=b", "AccountName=a;AccountKey=***;EndpointSuffix=b"},
+        {"privateKey: abc", "privateKey: ***"},
         {"https://x/?token=abc&page=2", "https://x/?token=***&page=2"},
         {"tool --password hunter2 --verbose", "tool --password *** --verbose"},
         {"tool --api-key=abc", "tool --api-key=***"},

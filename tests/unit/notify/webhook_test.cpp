@@ -120,10 +120,32 @@ TEST(Webhook, AFormOfTheOperatorsOwnStaysJson) {
     EXPECT_EQ(field_of(request, "webhook-signature"), signature_of(request, key_text));
 }
 
-TEST(Webhook, HeadersOfTheOperatorsOwnAreSent) {
+TEST(Webhook, EachAttemptSaysTheSameUnderTheSameId) {
+    auto message = permission_message();
+    auto const early = webhook(settings(), test_now_s + 5)->publish(message, delivery());
+    auto const late = webhook(settings(), test_now_s + 500)->publish(message, delivery());
+    EXPECT_EQ(field_of(early, "webhook-id"), field_of(late, "webhook-id"));
+    EXPECT_NE(field_of(early, "webhook-timestamp"), field_of(late, "webhook-timestamp"));
+    EXPECT_EQ(early.body, late.body);
+    EXPECT_EQ(body_of(late)["timestamp"], "2026-08-22T10:00:00Z") << "when it happened";
+    Resolution const over{"once", "alice", (test_now_s + 60) * 1000};
+    EXPECT_EQ(body_of(*webhook(settings(), test_now_s + 500)->resolve(message, over, delivery()))["timestamp"],
+              "2026-08-22T10:01:00Z");
+    message.at_ms = 0;
+    EXPECT_EQ(body_of(webhook()->publish(message, delivery()))["timestamp"], "2026-08-22T10:00:00Z");
+}
+
+TEST(Webhook, HeadersOfTheOperatorsOwnAreSentInPlaceOfOurs) {
     auto own = settings();
     own.headers.emplace_back("Authorization", Secret("Bearer x"));
-    EXPECT_EQ(field_of(webhook(own)->publish(permission_message(), delivery()), "Authorization"), "Bearer x");
+    own.headers.emplace_back("user-agent", Secret("theirs"));
+    own.headers.emplace_back("CONTENT-TYPE", Secret("application/vnd.own+json"));
+    auto const request = webhook(own)->publish(permission_message(), delivery());
+    EXPECT_EQ(field_of(request, "Authorization"), "Bearer x");
+    EXPECT_EQ(field_of(request, "user-agent"), "theirs");
+    EXPECT_EQ(field_of(request, "User-Agent"), "");
+    EXPECT_EQ(field_of(request, "CONTENT-TYPE"), "application/vnd.own+json");
+    EXPECT_EQ(field_of(request, "Content-Type"), "");
 }
 
 TEST(Webhook, EachStatusHasItsVerdict) {
@@ -136,8 +158,8 @@ TEST(Webhook, EachStatusHasItsVerdict) {
     Row const rows[] = {
         {200, Kind::delivered, 0s}, {202, Kind::delivered, 0s}, {204, Kind::delivered, 0s}, {301, Kind::disable, 0s},
         {302, Kind::retry, 0s},     {307, Kind::retry, 0s},     {400, Kind::rejected, 0s},  {401, Kind::retry, 0s},
-        {404, Kind::retry, 0s},     {410, Kind::disable, 0s},   {413, Kind::rejected, 0s},  {422, Kind::rejected, 0s},
-        {429, Kind::retry, 30s},    {500, Kind::retry, 30s},    {503, Kind::retry, 30s},
+        {404, Kind::retry, 0s},     {407, Kind::retry, 30s},    {410, Kind::disable, 0s},   {413, Kind::rejected, 0s},
+        {422, Kind::rejected, 0s},  {429, Kind::retry, 30s},    {500, Kind::retry, 30s},    {503, Kind::retry, 30s},
     };
     for (auto const& row : rows) {
         auto const sink = webhook();

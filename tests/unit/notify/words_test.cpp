@@ -26,6 +26,8 @@ TEST(Words, SayProjectSessionAndWhatIsAsked) {
         {{"text", "Why?"}}};
     auto complete = facts_of("complete");
     complete["turn"] = {{"duration_ms", 200'000}, {"cost", 0.1234}, {"words", "All tests pass."}};
+    auto longer = complete;
+    longer["turn"]["at_least"] = true;
     auto error = facts_of("error");
     error["error"] = {{"name", "APIError"}, {"status", 529}, {"text", "Overloaded"}};
     auto retry = facts_of("retry");
@@ -51,6 +53,8 @@ TEST(Words, SayProjectSessionAndWhatIsAsked) {
         {question, true, "project-1 asks: Database",
          "“Fix the login” has a question:\nWhich one?\n• Postgres\n• SQLite\n(several may be chosen)\nWhy?"},
         {complete, false, "project-1 is done", "“Fix the login” has finished after 3 min 20 s, $0.12\nAll tests pass."},
+        {longer, false, "project-1 is done",
+         "“Fix the login” has finished after at least 3 min 20 s, $0.12\nAll tests pass."},
         {error, false, "project-1 failed: APIError", "“Fix the login” ended with an error 529:\nOverloaded"},
         {retry, false, "project-1 is held up by its provider", "“Fix the login” tries again, attempt 3:\nRate limited"},
         {down, false, "opencode does not answer",
@@ -76,6 +80,15 @@ TEST(Words, SeveralThatWaitAreCounted) {
     auto const message = compose(facts, Privacy::full);
     EXPECT_EQ(message.title, "project-1: 3 waiting");
     EXPECT_THAT(message.body, HasSubstr("git push origin main\nand 2 more"));
+}
+
+TEST(Words, ADigestSaysHowManyItDoesNotName) {
+    auto facts = facts_of("digest");
+    facts["items"] = {"one", "two"};
+    facts["waiting"] = 5;
+    EXPECT_EQ(compose(facts, Privacy::full).title, "5 while it was quiet");
+    EXPECT_EQ(compose(facts, Privacy::full).body, "one\ntwo\nand 3 more");
+    EXPECT_EQ(compose(facts, Privacy::summary).body, "5 while it was quiet");
 }
 
 TEST(Words, PrivacyKeepsTheRestHere) {
@@ -161,6 +174,8 @@ TEST(Words, OutcomesAreSaidForPeople) {
     EXPECT_EQ(outcome_words({"once", "alice", 0}), "allowed once by alice");
     EXPECT_EQ(outcome_words({"always", "", 0}), "allowed for good");
     EXPECT_EQ(outcome_words({"odd\n", "", 0}), "odd");
+    EXPECT_EQ(outcome_words({"continued", "", 0}), "it went on");
+    EXPECT_EQ(outcome_words({"digest", "", 0}), "told together with others");
     EXPECT_EQ(outcome_words({}), "over");
 }
 
