@@ -190,13 +190,7 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     if (waiting > 0) {
         auto const action = active.told ? Action::update : Action::publish;
         bool const silent = later ? silent_now(active) : active.handling.silent;
-        std::vector<std::string> targets;
         for (auto const& target : active.handling.targets) {
-            targets.push_back(target);
-            if (active.raised.weight != Weight::block) continue;
-            for (auto& other : needs_.courier.instead_of(target)) targets.push_back(std::move(other));
-        }
-        for (auto const& target : targets) {
             auto dedupe = active.raised.key + "/" + std::string(to_string(action)) + "/" + target;
             if (action == Action::update) dedupe += "/" + std::to_string(now_ms());
             deliveries.push_back({.dedupe = std::move(dedupe),
@@ -210,9 +204,10 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     bool const measured = !later;
     auto const& what = active.raised;
     NewIncident incident{what.key, what.kind, what.subject, what.weight, what.facts};
-    then([this, incident = std::move(incident), deliveries = std::move(deliveries), began,
+    then([this, incident = std::move(incident), wanted = std::move(deliveries), began,
           measured]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
+        auto const deliveries = with_stand_ins(wanted, incident.weight);
         auto job = [incident, deliveries, at](Outbox& outbox) -> Kept<Change> {
             // Known already, unless memory had to take over from a disk that could not even be read.
             if (auto raised = outbox.raise(incident, at); !raised) return raised;
@@ -225,6 +220,23 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     });
+}
+
+/// And whoever is told of a block in the place of those that are down at this moment, under the name that
+/// `diverted_name` gives, so that nobody is told twice.
+std::vector<NewDelivery> Center::with_stand_ins(std::vector<NewDelivery> const& wanted, Weight weight) const {
+    auto all = wanted;
+    if (weight != Weight::block) return all;
+    for (auto const& delivery : wanted) {
+        for (auto& other : needs_.courier.instead_of(delivery.target)) {
+            auto copy = delivery;
+            copy.dedupe = diverted_name(delivery.dedupe, delivery.target, other);
+            copy.target = std::move(other);
+            auto const same = [&](NewDelivery const& one) { return one.dedupe == copy.dedupe; };
+            if (std::none_of(all.begin(), all.end(), same)) all.push_back(std::move(copy));
+        }
+    }
+    return all;
 }
 
 /// Further deliveries of what is open.

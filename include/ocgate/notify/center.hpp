@@ -143,6 +143,7 @@ private:
     void publish(Active& active, std::size_t waiting, bool later);
     void enqueue(Active const& active, std::vector<NewDelivery> deliveries);
     void tell_dropped(Change const& change) const;
+    [[nodiscard]] std::vector<NewDelivery> with_stand_ins(std::vector<NewDelivery> const& wanted, Weight weight) const;
     void remind(Active& active);
     void escalate(Active& active);
     [[nodiscard]] std::size_t waiting_with(Active const& leader) const;
