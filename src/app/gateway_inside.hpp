@@ -69,6 +69,7 @@ private:
     [[nodiscard]] opencode::FollowerListener follower_listener();
     [[nodiscard]] std::string root_of(opencode::Act const& act) const;
     void tell_notifications();
+    void warn_of_memory();
     void connected(bool is, std::string const& why);
     void told(notify::Told const& told);
     void outbox_trouble(notify::OutboxError const& error);

@@ -63,6 +63,19 @@ void Gateway::Inside::tell_notifications() {
                                     {"state_dir", std::string_view(config_.state_dir)}};
     log_.write(LogLevel::info, LogKind::notify, "notifications",
                names.empty() ? "nobody is told: no target is configured" : "", fields);
+    warn_of_memory();
+}
+
+/// Where nobody asked for that: `none` does, and a disk that fails is told by the keeper.
+void Gateway::Inside::warn_of_memory() {
+    bool const asked_for = config_.state_dir_given && config_.state_dir.empty();
+    if (config_.notify.targets.empty() || herald_->kept().wanted || asked_for) return;
+    log_.write(
+        LogLevel::warn, LogKind::notify, "outbox_in_memory",
+        config_.state_dir.empty()
+            ? "notifications are kept in memory only, and lost with this process: set state_dir"
+            : "notifications are kept in memory only until a restart: there was no target when the gateway began",
+        {});
 }
 
 // ---- what is heard

@@ -191,6 +191,7 @@ PageAnswer OwnPages::sessions(PageRequest const& request) const {
                             one.info.parent.empty() ? one.info.title : "  " + one.info.title});
         }
         auto text = table_text(rows);
+        if (total > all.size()) text += "(and " + std::to_string(total - all.size()) + " more)\n";
         if (!follower_.tap().connected) text += "(not connected to opencode's events: this may be out of date)\n";
         return as_text(std::move(text));
     }
@@ -250,7 +251,8 @@ rt::Task<PageAnswer> OwnPages::mute(PageRequest const& request) {
         co_return refused(request, 400, "malformed",
                           "Send {\"for\": \"2h\"}, at most 7d, 0 to end it; with \"session\" for one only.");
     }
-    auto subject = *session;
+    // What is told of a subagent is told of its root.
+    auto subject = session->empty() ? std::string() : follower_.model().root_of(*session).id;
     auto const done = co_await herald_.mute(std::move(subject), *time);
     if (!done) co_return refused(request, 503, "too_many", "Too many mutes hold. End one first.");
     auto list = json::array();

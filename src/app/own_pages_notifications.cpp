@@ -1,4 +1,5 @@
 // The page that says who is told of what, and what became of it.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "own_pages.hpp"
@@ -17,6 +18,13 @@ std::string project_of(notify::Incident const& incident) {
     return found != facts.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
+/// All 0 for one that nothing was ever enqueued for.
+notify::TargetCount count_of(notify::TargetStatus const& target, std::vector<notify::TargetCount> const& counts) {
+    auto const found =
+        std::find_if(counts.begin(), counts.end(), [&](auto const& one) { return one.target == target.name; });
+    return found == counts.end() ? notify::TargetCount{} : *found;
+}
+
 json target_json(notify::TargetStatus const& target, std::vector<notify::TargetCount> const& counts) {
     json entry{{"name", target.name},
                {"type", target.type},
@@ -27,13 +35,11 @@ json target_json(notify::TargetStatus const& target, std::vector<notify::TargetC
                {"fallback", target.fallback},
                {"retried", target.counts.retried},
                {"last_failure", target.last_failure.empty() ? json(nullptr) : json(target.last_failure)}};
-    for (auto const& one : counts) {
-        if (one.target != target.name) continue;
-        entry["queued"] = one.queued + one.leased;
-        entry["sent"] = one.sent;
-        entry["dead"] = one.dead;
-        entry["dropped"] = one.dropped;
-    }
+    auto const count = count_of(target, counts);
+    entry["queued"] = count.queued + count.leased;
+    entry["sent"] = count.sent;
+    entry["dead"] = count.dead;
+    entry["dropped"] = count.dropped;
     return entry;
 }
 
@@ -63,10 +69,7 @@ json delivery_json(notify::DeliveryRow const& delivery) {
 std::string as_tables(std::vector<notify::TargetStatus> const& targets, bridge::Ledger const& ledger) {
     std::vector<Row> rows{{"Target", "Type", "Breaker", "Queued", "Sent", "Dead", "State"}};
     for (auto const& target : targets) {
-        notify::TargetCount count{};
-        for (auto const& one : ledger.counts) {
-            if (one.target == target.name) count = one;
-        }
+        auto const count = count_of(target, ledger.counts);
         auto const state = !target.disabled.empty()       ? "disabled: " + target.disabled
                            : !target.last_failure.empty() ? "failing: " + target.last_failure
                                                           : std::string("works");

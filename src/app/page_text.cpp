@@ -7,17 +7,21 @@
 namespace ocgate::app {
 namespace {
 
-/// Bytes of the character that begins here; a broken one counts as one.
+bool is_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0) == 0x80; }
+
+/// Bytes of the character that begins here. A broken one ends where it breaks: what follows is looked at as well.
 std::size_t bytes_at(std::string_view text) noexcept {
     auto const first = static_cast<unsigned char>(text.front());
     std::size_t const wanted = first < 0x80 ? 1 : first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : first >= 0xC0 ? 2 : 1;
-    return std::min(wanted, text.size());
+    std::size_t n = 1;
+    while (n < std::min(wanted, text.size()) && is_continuation(text[n])) ++n;
+    return n;
 }
 
 /// Code points stand for columns: good enough for a table, wrong for wide scripts.
 std::size_t length(std::string_view text) noexcept {
     return static_cast<std::size_t>(
-        std::count_if(text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }));
+        std::count_if(text.begin(), text.end(), [](char c) { return !is_continuation(c); }));
 }
 
 std::string cell(std::string_view text) {
@@ -42,7 +46,8 @@ std::string one_line(std::string_view text) {
             n == 3 && c == 0xE2 &&
             ((one[1] == '\x80' && (one[2] == '\x8E' || one[2] == '\x8F' || (one[2] >= '\xAA' && one[2] <= '\xAE'))) ||
              (one[1] == '\x81' && one[2] >= '\xA6' && one[2] <= '\xA9'));
-        if (c < 0x20 || c == 0x7F || c1) {
+        bool const stray = c >= 0x80 && c < 0xA0;  // a C1 where it is not taken for UTF-8
+        if (c < 0x20 || c == 0x7F || c1 || stray) {
             if (!out.empty() && out.back() != ' ') out += ' ';
         } else if (!turns) {
             out += one;

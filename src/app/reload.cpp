@@ -144,6 +144,7 @@ void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     probe_->configure(probe_settings());
     if (moved || renamed) follower_->configure(follower_settings());
     herald_->configure(herald_settings(std::move(targets)));
+    warn_of_memory();
     watcher_->watch(config_.files, config_.file_marks);
 }
 

@@ -2,14 +2,14 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 
+#include "herald_inside.hpp"
 #include "link.hpp"
 
 namespace ocgate::bridge {
 namespace {
 using nlohmann::json;
-
-constexpr std::string_view mutes_name = "mutes";
 
 std::string directory_of(notify::Raised const& raised) {
     auto const facts = json::parse(raised.facts, nullptr, false);
@@ -51,36 +51,6 @@ void add(notify::CourierCounts& sum, notify::CourierCounts const& more) {
 
 }  // namespace
 
-/// A test under way: what became of it at each target.
-struct Herald::Test {
-    Test(rt::Deadlines& deadlines, std::vector<std::string> const& names)
-        : patience(
-              deadlines, [](void* self) { static_cast<Test*>(self)->changed.notify(); }, this) {
-        for (auto const& name : names) results.push_back({name, "waiting", "no answer yet"});
-    }
-
-    void set(std::string_view target, std::string_view result, std::string_view why) {
-        for (auto& one : results) {
-            if (one.target != target || one.result != "waiting") continue;
-            one.result = result;
-            one.why = why;
-        }
-        if (over()) changed.notify();
-    }
-    void note(std::string_view target, std::string_view why) {
-        for (auto& one : results) {
-            if (one.target == target && one.result == "waiting") one.why = why;
-        }
-    }
-    [[nodiscard]] bool over() const {
-        return std::none_of(results.begin(), results.end(), [](auto const& one) { return one.result == "waiting"; });
-    }
-
-    std::vector<TestResult> results;
-    rt::Signal changed;
-    rt::Deadline patience;
-};
-
 Herald::Herald(HeraldNeeds needs, HeraldSettings settings)
     : needs_(std::move(needs)),
       settings_(std::move(settings)),
@@ -96,7 +66,11 @@ Herald::Herald(HeraldNeeds needs, HeraldSettings settings)
                .escaped = needs_.listener.escaped}),
       tasks_(needs_.executor, needs_.listener.escaped),
       sample_alarm_(
-          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->time_to_sample(); }, this) {
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->time_to_sample(); }, this),
+      ask_alarm_(
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->ask_for_left(); }, this),
+      stop_alarm_(
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->break_off(); }, this) {
     build();
 }
 
@@ -125,6 +99,11 @@ TellerNeeds Herald::teller_needs() {
 void Herald::build() {
     auto const& listener = needs_.listener;
     auto const trouble = [this](notify::OutboxError const& error) { in_trouble(error); };
+    auto targets = settings_.targets();
+    clients_.clear();
+    for (auto const& target : targets) {
+        if (target.http) clients_.push_back(target.http);
+    }
     center_.reset();
     courier_ = std::make_unique<notify::Courier>(
         notify::CourierNeeds{.executor = needs_.executor,
@@ -145,7 +124,7 @@ void Herald::build() {
                                  },
                              .trouble = trouble,
                              .escaped = listener.escaped},
-        notify::CourierRules{}, settings_.targets());
+        notify::CourierRules{}, std::move(targets));
     center_ = std::make_unique<notify::Center>(
         notify::CenterNeeds{.executor = needs_.executor,
                             .deadlines = needs_.deadlines,
@@ -182,12 +161,6 @@ rt::Task<void> Herald::begin() {
     center_->start();
     time_to_sample();
     if (exchange_again_) tasks_.spawn(exchange());
-}
-
-rt::Task<void> Herald::recall_mutes() {
-    auto recall = [](notify::Outbox& outbox) { return outbox.recall(mutes_name); };
-    auto const mutes = co_await needs_.store.run(std::move(recall));
-    if (mutes && *mutes) router_.restore_mutes(**mutes);
 }
 
 /// What waits for a target that is configured no more will never be asked for again.
@@ -237,7 +210,10 @@ rt::Task<void> Herald::exchange() {
 void Herald::then(std::function<void()> step) {
     if (stopping_) return;
     if (!exchanging_) return step();
-    if (waiting_.size() >= max_waiting) waiting_.pop_front();
+    if (waiting_.size() >= max_waiting) {
+        waiting_.pop_front();
+        ++earlier_.refused;
+    }
     waiting_.push_back(std::move(step));
 }
 
@@ -253,11 +229,19 @@ rt::Task<void> Herald::stop(rt::Instant until) {
     stopping_ = true;
     stop_by_ = until;
     sample_alarm_.set(rt::never);
+    ask_alarm_.set(rt::never);
+    stop_alarm_.set(until);  // an exchange under way would wait for longer
     for (auto const& [key, test] : std::map(tests_)) test->changed.notify();
     co_await tasks_.join();
     co_await center_->stop();
     co_await courier_->stop(until);
     co_await keeper_.stop();
+    stop_alarm_.set(rt::never);
+}
+
+/// The requests under way; who waits for them goes on.
+void Herald::break_off() {
+    for (auto const& client : std::vector(clients_)) client->stop();
 }
 
 // ---- what is heard
@@ -292,8 +276,20 @@ void Herald::taken_up(notify::Raised const& raised) {
     if (!waits && raised.kind != "retry") return;
     auto directory = directory_of(raised);
     if (directory.empty()) return;
-    if (waits) left_.insert_or_assign(raised.key, directory);
+    if (waits) {
+        left_.insert_or_assign(raised.key, directory);
+        if (ask_alarm_.when() == rt::never) ask_alarm_.set(needs_.deadlines.now() + asking_again);
+    }
     needs_.look_at(directory);
+}
+
+/// It may not have answered, or too many directories were asked for at once.
+void Herald::ask_for_left() {
+    std::erase_if(left_, [this](auto const& one) { return !exchanging_ && !center_->active(one.first); });
+    std::set<std::string> places;
+    for (auto const& [key, directory] : left_) places.insert(directory);
+    for (auto const& directory : places) needs_.look_at(directory);
+    if (!left_.empty()) ask_alarm_.set(needs_.deadlines.now() + asking_again);
 }
 
 void Herald::looked(std::string_view directory) {
@@ -340,67 +336,6 @@ void Herald::told(notify::Told const& what) {
         }
     }
     if (needs_.listener.told) needs_.listener.told(what);
-}
-
-// ---- what people ask for
-
-rt::Task<std::optional<std::vector<TestResult>>> Herald::test(std::string target) {
-    std::vector<std::string> names;
-    std::vector<std::pair<std::string, std::string>> disabled;
-    for (auto const& one : courier_->status()) {
-        if (!target.empty() && one.name != target) continue;
-        names.push_back(one.name);
-        if (!one.disabled.empty()) disabled.emplace_back(one.name, one.disabled);
-    }
-    if (tests_.size() >= max_tests || stopping_ || (names.empty() && !target.empty())) co_return std::nullopt;
-    auto const at = now_ms();
-    auto const key = "test/" + std::to_string(at) + "/" + std::to_string(++test_number_);
-    auto const test = std::make_shared<Test>(needs_.deadlines, names);
-    for (auto const& [name, why] : disabled) test->set(name, "failed", why);
-    if (!test->over()) {
-        tests_.emplace(key, test);
-        json const facts{{"at_ms", at}};
-        raise({.key = key, .kind = "test", .subject = {}, .weight = notify::Weight::error, .facts = facts.dump()});
-        test->changed.forget();
-        test->patience.set(needs_.deadlines.now() + test_patience);
-        co_await test->changed.wait();
-        test->patience.set(rt::never);
-        tests_.erase(key);
-    }
-    co_return std::move(test->results);
-}
-
-rt::Task<notify::Kept<bool>> Herald::enable(std::string target) {
-    if (exchanging_ || stopping_) {
-        co_return notify::OutboxError{notify::Trouble::busy, "the targets are being exchanged; ask again"};
-    }
-    co_return co_await courier_->enable(std::move(target));
-}
-
-rt::Task<bool> Herald::mute(std::string subject, std::chrono::milliseconds how_long) {
-    bool const done =
-        how_long.count() > 0 ? router_.mute(subject, needs_.wall() + how_long) : (router_.unmute(subject), true);
-    if (!done) co_return false;
-    then([this] { center_->route_again(); });
-    auto remember = [document = router_.mutes_document()](notify::Outbox& outbox) {
-        return outbox.remember(mutes_name, document);
-    };
-    auto const kept = co_await needs_.store.run(std::move(remember));
-    if (!kept) in_trouble(kept.error());
-    co_return true;
-}
-
-rt::Task<notify::Kept<Ledger>> Herald::ledger(std::size_t most) {
-    auto job = [most](notify::Outbox& outbox) -> notify::Kept<Ledger> {
-        auto incidents = outbox.list_incidents(most);
-        if (!incidents) return incidents.error();
-        auto deliveries = outbox.list_deliveries(most);
-        if (!deliveries) return deliveries.error();
-        auto counts = outbox.counts();
-        if (!counts) return counts.error();
-        return Ledger{std::move(*incidents), std::move(*deliveries), std::move(*counts)};
-    };
-    co_return co_await needs_.store.run(std::move(job));
 }
 
 // ---- figures

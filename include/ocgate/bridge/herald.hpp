@@ -72,12 +72,15 @@ struct Ledger {
 /// On one event loop.
 class Herald {
 public:
-    static constexpr std::size_t max_waiting = 1000;  ///< happenings while targets are exchanged; then the oldest go
-    static constexpr std::size_t max_answers = 256;   ///< answers whose author is remembered
-    static constexpr std::size_t max_tests = 16;      ///< at a time
+    /// Happenings while targets are exchanged; then the oldest go, counted as `refused`.
+    static constexpr std::size_t max_waiting = 1000;
+    static constexpr std::size_t max_answers = 256;  ///< answers whose author is remembered
+    static constexpr std::size_t max_tests = 16;     ///< at a time
     static constexpr rt::Duration test_patience = std::chrono::seconds(30);
     static constexpr rt::Duration exchange_patience = std::chrono::seconds(5);
     static constexpr rt::Duration sampling = std::chrono::seconds(15);  ///< of the outbox's own counts
+    /// For what an earlier run left, until opencode has said whether it waits.
+    static constexpr rt::Duration asking_again = std::chrono::minutes(1);
 
     Herald(HeraldNeeds needs, HeraldSettings settings);
     ~Herald();  ///< after `stop`
@@ -130,6 +133,9 @@ private:
     void time_to_sample();
     rt::Task<void> forget_targets();
     rt::Task<void> recall_mutes();
+    rt::Task<void> remember_mutes();
+    void ask_for_left();
+    void break_off();
     void in_trouble(notify::OutboxError const& error);
     void raise(notify::Raised raised);
     void taken_up(notify::Raised const& raised);
@@ -146,6 +152,7 @@ private:
     notify::Router router_;
     Teller teller_;
     notify::Keeper keeper_;
+    std::vector<std::shared_ptr<notify::HttpClient>> clients_;  ///< of the courier's targets
     std::unique_ptr<notify::Courier> courier_;
     std::unique_ptr<notify::Center> center_;
     notify::CenterCounts earlier_;  ///< of centers before this one
@@ -156,6 +163,8 @@ private:
     bool exchanging_ = false;
     bool exchange_again_ = false;
     bool stopping_ = false;
+    bool mutes_known_ = false;    ///< the router's are all there are: nothing is to be read any more
+    bool mutes_unsaved_ = false;  ///< the outbox failed when it was to keep them
     rt::Instant stop_by_ = rt::never;
     std::deque<std::pair<std::string, std::string>> answers_;  ///< request → who answered it
     std::map<std::string, std::string, std::less<>> left_;     ///< blocks of an earlier run: key → directory
@@ -163,7 +172,7 @@ private:
     std::vector<notify::TargetCount> sampled_;
     std::uint64_t test_number_ = 0;
     rt::TaskGroup tasks_;
-    rt::Deadline sample_alarm_;
+    rt::Deadline sample_alarm_, ask_alarm_, stop_alarm_;
 };
 
 }  // namespace ocgate::bridge

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <limits>
+
 namespace ocgate::app {
 namespace {
 
@@ -34,6 +36,13 @@ TEST(PageText, HandsATerminalNoCommands) {
               "abc")
         << "what turns the direction of writing";
     EXPECT_EQ(one_line("größe €"), "größe €");
+    for (std::string const first : {"\xc3", "\xe2", "\xe2\x80", "\xf0", "\xf0\x9f\x98"}) {
+        EXPECT_EQ(one_line(first + "\x1b[31m").find('\x1b'), std::string::npos) << "a command behind half a character";
+    }
+    EXPECT_EQ(one_line("x\x9b"
+                       "5ny"),
+              "x 5ny")
+        << "CSI as one byte";
     EXPECT_EQ(one_line("half \xe2\x80"), "half \xe2\x80") << "broken text stays short of its end";
 }
 
@@ -41,6 +50,7 @@ TEST(PageText, SaysTimes) {
     EXPECT_EQ(utc_text(1'764'115'953'123), "2025-11-26T00:12:33Z");
     EXPECT_EQ(utc_text(0), "");
     EXPECT_EQ(utc_text(-5), "");
+    EXPECT_LE(utc_text(std::numeric_limits<std::int64_t>::max()).size(), 31u) << "whatever opencode says";
     EXPECT_EQ(ago_text(-1), "0 s");
     EXPECT_EQ(ago_text(119), "119 s");
     EXPECT_EQ(ago_text(120), "2 min");

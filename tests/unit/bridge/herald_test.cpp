@@ -315,7 +315,57 @@ TEST_F(HeraldTest, StopsWhileTargetsAreExchanged) {
     names = {"watch"};
     herald->configure(made());
     bench.settle();
+    // The end does not wait for as long as the exchange would.
+    auto const stopped = bench.start(herald->stop(bench.clock.now() + 1s));
+    bench.advance(1s);
+    EXPECT_TRUE(*stopped);
+    herald.reset();
+}
+
+TEST_F(HeraldTest, AMuteThatWasEndedDoesNotComeBackWithAnOlderOutbox) {
+    begin();
+    (void)bench.start(herald->mute("", 1h));
+    std::optional<std::string> older;
+    auto const read = bench.start(store->run([](notify::Outbox& outbox) { return outbox.recall("mutes"); }));
+    older = (*read)->value();
+    ASSERT_TRUE(older);
+    (void)bench.start(herald->mute("", 0ms));
+    (void)bench.start(store->run([older](notify::Outbox& outbox) { return outbox.remember("mutes", *older); }));
+    names = {"watch"};
+    herald->configure(made());
+    bench.advance(1s);
+    ASSERT_TRUE(herald->has_target("watch"));
+    EXPECT_THAT(herald->mutes(), IsEmpty());
+}
+
+TEST_F(HeraldTest, WhatAnEarlierRunLeftIsAskedForUntilThereIsAnAnswer) {
+    begin();
+    asks("per_1");
+    bench.advance(2s);
     stop();
+    looks.clear();
+    begin();
+    EXPECT_THAT(looks, ElementsAre("/workspaces/shop"));
+    bench.advance(Herald::asking_again + 1s);
+    EXPECT_THAT(looks, SizeIs(2)) << "opencode did not answer";
+    still_pending = "per_1";
+    herald->looked("/workspaces/shop");
+    bench.advance(10 * Herald::asking_again);
+    EXPECT_THAT(looks, SizeIs(2));
+}
+
+TEST_F(HeraldTest, WhatFindsNoRoomWhileTargetsAreExchangedIsCounted) {
+    script["phone"] = [](auto const&) { return notify::silence(); };
+    begin();
+    asks("per_1");
+    bench.advance(2s);
+    names = {"watch"};
+    herald->configure(made());
+    bench.settle();
+    for (std::size_t i = 0; i < Herald::max_waiting + 3; ++i) {
+        herald->happened(PermissionOver{.id = "per_x", .outcome = PermissionOver::Outcome::once, .root = root});
+    }
+    EXPECT_EQ(herald->counts().refused, 3u);
 }
 
 TEST_F(HeraldTest, RemembersWhoAnsweredForABoundedNumberOfRequests) {
