@@ -1,16 +1,22 @@
 #!/usr/bin/env python3
-"""The stand-ins for ntfy and Discord are as strict as what they stand for: each rule, asked for by hand."""
+"""The stand-ins are as strict as what they stand for, ntfy and Discord: each rule, asked for by hand. And the one for
+opencode says what the real one says, and nothing that it would not.
+"""
 
 import base64
 import http.client
 import json
 import threading
 import unittest
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from kit.case import main
 from kit.fake_discord import FakeDiscord
 from kit.fake_ntfy import FakeNtfy
+from kit.fake_opencode import FakeOpencode
+from kit.sse import EventStream, unwrap
+from kit.wire import Client, Truncated
 
 AGENT = "DiscordBot (https://example.org, 1.0)"
 
@@ -337,6 +343,98 @@ class Discord(unittest.TestCase):
         self.assertEqual(self.fake.after_deletion, 0)
         self.refused(self.send({"content": "c"}), 404, 10015)
         self.assertEqual(self.fake.after_deletion, 1)
+
+
+class Opencode(unittest.TestCase):
+    recordings = Path(__file__).resolve().parents[1] / "recordings"
+
+    def setUp(self):
+        self.fake = FakeOpencode()
+        self.addCleanup(self.fake.close)
+        self.client = self.fake.client()
+
+    def subscribe(self):
+        events = EventStream(self.client, "/global/event")
+        self.addCleanup(events.close)
+        events.until_type("server.connected")
+        self.fake.wait_subscribed()
+        return events
+
+    def taken(self, events, until):
+        """(type, properties) until one of this type, `sync` copies by their own name."""
+        found = []
+        while True:
+            kind, properties = unwrap(events.next())
+            found.append((kind, properties))
+            if kind == until:
+                return found
+
+    def test_a_turn_reads_like_a_recorded_one(self):
+        recorded = {}
+        for line in (self.recordings / "permission_once.global.sse").read_text(encoding="utf-8").splitlines():
+            if line.startswith("data: "):
+                kind, properties = unwrap(json.loads(line[6:]))
+                recorded.setdefault(kind, set()).update(properties)
+        events = self.subscribe()
+        session = self.fake.open_session("a session")
+        self.fake.begin_turn(session)
+        request = self.fake.ask_permission(session, "make")
+        self.assertTrue(self.fake.answer(request, "once"))
+        self.fake.keep_running(session)
+        self.fake.complete(session)
+        found = self.taken(events, "session.idle")
+        kinds = [kind for kind, _ in found if kind != "sync"]
+        self.assertEqual(kinds, [
+            "session.created", "session.status", "message.updated", "permission.asked", "permission.replied",
+            "message.updated", "message.updated", "message.part.delta", "session.status", "message.updated",
+            "session.status", "session.idle",
+        ])  # fmt: skip
+        self.assertEqual([kind for kind, _ in found].count("sync"), 5)
+        for kind, properties in found:
+            if kind != "sync" and kind != "session.created":  # recorded before the stream was
+                self.assertLessEqual(set(properties), recorded[kind], kind)
+
+    def test_the_lists_agree_with_the_events(self):
+        session = self.fake.open_session("a session", "/workspaces/a")
+        self.fake.begin_turn(session)
+        permission = self.fake.ask_permission(session, "make")
+        question = self.fake.ask_question(session, "Which?")
+        get = self.client.get_json
+        self.assertEqual(get("/session/status?directory=/workspaces/a"), {session: {"type": "busy"}})
+        self.assertEqual(get("/session/status?directory=/workspaces/b"), {})
+        self.assertEqual([one["id"] for one in get("/permission?directory=%2Fworkspaces%2Fa")], [permission])
+        self.assertEqual([one["id"] for one in get("/question?directory=/workspaces/a")], [question])
+        self.assertEqual(get("/permission?directory=/workspaces/b"), [])
+        self.assertIs(self.client.post_json(f"/permission/{permission}/reply", {"reply": "once"}), True)
+        self.assertEqual(self.client.post(f"/permission/{permission}/reply", {"reply": "once"}).status, 404)
+        self.assertEqual(get("/permission?directory=/workspaces/a"), [])
+        self.fake.abort(session)
+        stale = [one["id"] for one in get("/question?directory=/workspaces/a")]
+        self.assertEqual(stale, [question])
+        self.assertEqual(self.fake.waiting(), [])
+        self.assertEqual(get(f"/session/{session}")["title"], "a session")
+        self.assertEqual(get(f"/session/{session}/message?limit=2")[-1]["info"]["error"]["name"], "MessageAbortedError")
+
+    def test_after_a_crash_nothing_waits_at_the_same_address(self):
+        events = self.subscribe()
+        session = self.fake.open_session("a session")
+        self.fake.begin_turn(session)
+        self.fake.ask_permission(session, "make")
+        address = self.fake.address
+        self.fake.down()
+        with self.assertRaises((Truncated, ConnectionResetError)):
+            while events.next() is not None:
+                pass
+        with self.assertRaises(ConnectionRefusedError):
+            self.client.get("/session")
+        self.fake.up()
+        self.assertEqual(self.fake.address, address)
+        self.assertEqual(self.client.get_json("/permission?directory=/workspaces/project"), [])
+        self.assertEqual(self.client.get_json("/session/status?directory=/workspaces/project"), {})
+
+    def test_nobody_is_let_in_without_the_password(self):
+        self.assertEqual(Client(self.fake.address).get("/global/event").status, 401)
+        self.assertEqual(Client(self.fake.address, "opencode", "wrong").get("/session").status, 401)
 
 
 if __name__ == "__main__":

@@ -132,6 +132,7 @@ class FakeDiscord(FakeTarget):
     def __init__(self, limit=5, window=2.0):
         self.limit, self.window = limit, window
         self.messages = {}  # by id, as they stand
+        self.first_said = {}  # by id, the same as they were posted
         self.posted = 0
         self.wrong = []  # why requests were refused as malformed
         self.deleted = False
@@ -235,6 +236,7 @@ class FakeDiscord(FakeTarget):
             return Answer.of(400, {"message": "Cannot send an empty message", "code": 50006})
         made = str(next(self._ids))
         self.posted += 1
+        self.first_said[made] = body
         self.messages[made] = {
             "id": made, "channel_id": "1099999999999999999", "type": 0, "webhook_id": self.id, "timestamp": _now(),
             "edited_timestamp": None, "content": "", "embeds": [], "components": [], **kept,

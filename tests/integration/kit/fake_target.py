@@ -20,6 +20,7 @@ class Request:
     headers: dict  # names in lower case
     body: bytes
     at: float = field(default_factory=time.monotonic)
+    fault: object = None  # what was in its way
 
     @property
     def path(self):
@@ -63,6 +64,7 @@ class FakeTarget:
 
     def __init__(self):
         self.requests = []
+        self.weather = None  # called with each request that meets no other fault; gives a Fault, or None
         self._faults = collections.deque()
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -193,7 +195,7 @@ class FakeTarget:
     def _take(self, request):
         with self._changed:
             self.requests.append(request)
-            fault = self._next_fault(request)
+            fault = request.fault = self._next_fault(request)
             answer = fault.answer if fault else None
             if not fault or fault.applied:
                 answer = self.answer(request)
@@ -210,7 +212,7 @@ class FakeTarget:
                 if fault.times == 0:
                     self._faults.remove(fault)
                 return fault
-        return None
+        return self.weather(request) if self.weather else None
 
     def answer(self, request):
         raise NotImplementedError

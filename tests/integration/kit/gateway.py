@@ -57,13 +57,22 @@ class Gateway:
 
     Clients log in as username/password. The upstream's own pair is passed in the configuration file only when it
     differs, which is how the tests show that credentials end at the gateway.
+
+    What it has to remember lies in a folder of its own (`state_dir`, or one that goes with it). After `kill` or `stop`
+    it can be brought back with `start`: the same configuration and state, other ports.
     """
 
-    def __init__(self, upstream, username="opencode", password=None, config=None, arguments=(), env=None, threads=None):
+    def __init__(
+        self, upstream, username="opencode", password=None, config=None, arguments=(), env=None, threads=None,
+        state_dir=None, ignored_signals=(),
+    ):  # fmt: skip
         self.username = username
         self.password = password or secrets.token_urlsafe(18)
         self.root = Path(tempfile.mkdtemp(prefix="ocgate-test-"))
         self.control_socket = self.root / "control.sock"
+        self.state_dir = Path(state_dir) if state_dir else self.root / "state"
+        self.ignored_signals = ignored_signals
+        self.former = []  # programs of earlier starts
         threads = threads or os.environ.get("OCGATE_TEST_THREADS")
         command = [
             binary(),
@@ -80,24 +89,54 @@ class Gateway:
             self.config_path = self.root / "ocgate.json"
             self.write_config(config)
             command += ["--config", self.config_path]
-        pair = {"OPENCODE_SERVER_USERNAME": self.username, "OPENCODE_SERVER_PASSWORD": self.password}
-        self.environment = environment(**{**pair, **(env or {})})
+        own = {
+            "OPENCODE_SERVER_USERNAME": self.username,
+            "OPENCODE_SERVER_PASSWORD": self.password,
+            "OCGATE_STATE_DIR": str(self.state_dir),
+        }
+        self.environment = environment(**{**own, **(env or {})})
         for name in [name for name, value in self.environment.items() if value is None]:
             del self.environment[name]
+        self.command = [*command, *arguments]
+        self.program = None
         try:
-            self.program = Program("ocgate", [*command, *arguments], env=self.environment, cwd=self.root)
+            self.start()
         except BaseException:
             shutil.rmtree(self.root, ignore_errors=True)
             raise
+
+    def start(self):
+        """Starts it, again if need be. Call it from a thread that outlives the test: the kernel ends the child of one
+        that has ended (PR_SET_PDEATHSIG)."""
+        if self.program:
+            self.former.append(self.program)
+        self.killed_by_test = False
+        self.program = Program(
+            "ocgate", self.command, env=self.environment, cwd=self.root, ignored_signals=self.ignored_signals
+        )
         try:
             listening = self.wait_event("listening", 60)
         except BaseException:
             self.program.kill()
-            shutil.rmtree(self.root, ignore_errors=True)
             raise
         self.address = listening["traffic"]
         self.admin_address = listening["admin"]
         assert listening["pid"] == self.program.pid, listening
+
+    def kill(self):
+        """SIGKILL, as a crash would look from outside."""
+        self.killed_by_test = True
+        self.program.kill()
+
+    def restart(self):
+        """An orderly stop, and a new start."""
+        code = self.stop()
+        assert code in (0, 2), f"ocgate exited {code}\n{self.logs()}"
+        self.start()
+
+    def command_line(self, *arguments, timeout=60):
+        """One of its subcommands, which finds it by the control socket; a CompletedProcess."""
+        return run(*arguments, "--control-socket", self.control_socket, env=self.environment, timeout=timeout)
 
     def write_config(self, config):
         """Replaces the configuration file in one step, as an editor or a mounted secret does."""
@@ -138,8 +177,18 @@ class Gateway:
                 total += float(value)
         return total
 
+    def buckets(self, name):
+        """A histogram as {upper bound: observations at most as large}, the label sets added up."""
+        found = {}
+        for line in self.admin().get("/metrics").body.decode().splitlines():
+            if line.startswith(name + "_bucket{"):
+                series, value = line.rsplit(" ", 1)
+                bound = float(series.split('le="')[1].split('"')[0])
+                found[bound] = found.get(bound, 0.0) + float(value)
+        return found
+
     def logs(self):
-        return self.program.logs()
+        return "\n".join(program.logs() for program in [*self.former[-2:], self.program] if program)
 
     def stop(self, timeout=40):
         """SIGTERM and, if connections are still open after a moment, the second one that forces. The exit code."""
@@ -160,8 +209,9 @@ class Gateway:
         finally:
             self.program.kill()
             shutil.rmtree(self.root, ignore_errors=True)
-        if any(word in line for line in self.program.lines("err") for word in _SANITIZER_WORDS):
-            raise AssertionError(f"a sanitizer report\n{self.program.logs(400)}")
+        for program in [*self.former, self.program]:
+            if any(word in line for line in program.lines("err") for word in _SANITIZER_WORDS):
+                raise AssertionError(f"a sanitizer report\n{program.logs(400)}")
         if code is None:
             raise AssertionError(f"ocgate did not end on two SIGTERM\n{self.logs()}")
         if code not in (0, 2) and not self.killed_by_test:

@@ -17,12 +17,18 @@ def _die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _prepare_child(ignored_signals):
+    _die_with_parent()
+    for number in ignored_signals:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class Program:
     """A child in its own session. Its last lines of output are kept for failure messages."""
 
     kept_lines = 4000
 
-    def __init__(self, name, argv, env=None, cwd=None):
+    def __init__(self, name, argv, env=None, cwd=None, ignored_signals=()):
         self.name = name
         self.argv = [str(a) for a in argv]
         self._lines = deque(maxlen=self.kept_lines)
@@ -36,7 +42,7 @@ class Program:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
-            preexec_fn=_die_with_parent,
+            preexec_fn=lambda: _prepare_child(ignored_signals),
         )
         self._readers = [
             threading.Thread(target=self._read, args=(label, pipe), daemon=True)
