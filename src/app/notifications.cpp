@@ -142,7 +142,10 @@ bridge::HeraldListener Gateway::Inside::herald_listener() {
     listener.accepted = [this](rt::Duration took) { accepted_.observe(took); };
     listener.line = [this](std::string_view target, std::string_view line) {
         ops::LogField const fields[] = {{"target", target}};
-        log_.write(LogLevel::info, LogKind::notify, "message", line, fields);
+        // It is a target, not a remark: it is written at any level that writes at all.
+        auto level = LogLevel::info;
+        if (!log_.wants(level)) level = log_.wants(LogLevel::warn) ? LogLevel::warn : LogLevel::error;
+        log_.write(level, LogKind::notify, "message", line, fields);
     };
     listener.escaped = [this](std::exception_ptr error) {
         auto const what = what_of(std::move(error));
@@ -186,6 +189,7 @@ void Gateway::Inside::show_notifications(ops::Exposition& out) {
     figures.center = herald_->counts();
     figures.targets = herald_->targets();
     figures.queues = herald_->sampled();
+    figures.enqueued = herald_->enqueued();
     figures.no_room = herald_->no_room();
     figures.store = herald_->kept();
     write_notify(out, figures);

@@ -108,6 +108,13 @@ void each(Exposition& out, std::vector<Target> const& targets, char const* name,
 void write_deliveries(Exposition& out, NotifyFigures const& figures) {
     using Counts = notify::CourierCounts;
     auto const& targets = figures.targets;
+    out.counter(
+        "ocgate_notify_enqueued_total",
+        "Deliveries that were accepted: they are in the outbox, and will be made or counted as dropped or dead.");
+    for (auto const& target : targets) {
+        auto const count = figures.enqueued.find(target.name);
+        out.value(count == figures.enqueued.end() ? std::uint64_t{0} : count->second, {{"target", target.name}});
+    }
     out.counter("ocgate_notify_sent_total", "Deliveries that a target took, by what they did.");
     for (auto const& target : targets) {
         for (std::size_t i = 0; i < actions.size(); ++i) {

@@ -62,6 +62,7 @@ struct NotifyFigures {
     std::vector<notify::TargetCount> queues{};    ///< as last sampled; rows of other targets are not shown
     /// Deliveries that had to make room for others (Dropped::reason `limit`), by target.
     std::map<std::string, std::uint64_t, std::less<>> no_room{};
+    std::map<std::string, std::uint64_t, std::less<>> enqueued{};  ///< deliveries accepted, by target
     notify::KeeperState store{};
 };
 

@@ -45,12 +45,13 @@ void Gateway::Inside::probed(opencode::ProbeResult const& result) {
     upstream.took = result.took;
     health_.set_upstream(std::move(upstream));
     if (upstream_up_ == result.up) return;
+    bool const back = upstream_up_ == false && result.up;
     upstream_up_ = result.up;
     herald_->upstream(result.up, result.reason);
     if (result.up) {
         log_.app(LogLevel::info, "upstream_up", "", {{"version", result.version}});
         // It may be the tap's long pause: who answers a probe tells events.
-        if (!follower_->tap().connected) follower_->configure(follower_settings());
+        if (back && !follower_->tap().connected) follower_->configure(follower_settings());
     } else {
         log_.app(LogLevel::warn, "upstream_down", result.reason);
     }

@@ -138,9 +138,12 @@ void Herald::build() {
                             .escaped = listener.escaped,
                             .accepted = listener.accepted,
                             .never_told = [this](notify::Raised const& raised) { teller_.never_told(raised); },
-                            .dropped =
-                                [this](notify::Dropped const& dropped) {
-                                    if (dropped.reason == "limit") ++no_room_[dropped.target];
+                            .written =
+                                [this](notify::Change const& change) {
+                                    for (auto const& target : change.targets) ++enqueued_[target];
+                                    for (auto const& dropped : change.dropped) {
+                                        if (dropped.reason == "limit") ++no_room_[dropped.target];
+                                    }
                                 }});
 }
 

@@ -39,7 +39,8 @@ rt::Task<void> Center::work(Center* self) {
             if (kept) break;
             ++self->counts_.store_trouble;
             if (self->needs_.trouble) self->needs_.trouble(kept.error());
-            if (is_hopeless(kept.error()) || self->stopping_) break;
+            // At the end twice more: memory may be taking over from the disk just now.
+            if (is_hopeless(kept.error()) || (self->stopping_ && ++self->last_tries_ > most_last_tries)) break;
             self->pausing_ = true;
             self->paused_.forget();
             self->pause_.set(self->needs_.deadlines.now() + store_pause);
@@ -216,7 +217,7 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
         if (measured && change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
-        tell_dropped(*change);
+        if (needs_.written) needs_.written(*change);
         for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     });
@@ -246,15 +247,10 @@ void Center::enqueue(Active const& active, std::vector<NewDelivery> deliveries) 
         auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
-        tell_dropped(*change);
+        if (needs_.written) needs_.written(*change);
         for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     });
-}
-
-void Center::tell_dropped(Change const& change) const {
-    if (!needs_.dropped) return;
-    for (auto const& dropped : change.dropped) needs_.dropped(dropped);
 }
 
 void Center::remind(Active& active) {

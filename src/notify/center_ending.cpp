@@ -51,7 +51,7 @@ void Center::write_end(Ending ending) {
         auto job = [ending, at](Outbox& outbox) { return outbox.end(ending, at); };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
-        tell_dropped(*change);
+        if (needs_.written) needs_.written(*change);
         for (auto const& target : ending.able) needs_.courier.wake(target);
         co_return Kept<void>{};
     });

@@ -90,6 +90,7 @@ rt::Task<void> Courier::Inside::carry(Lane& lane, Due const& due) {
     if (!letter) {
         co_await keep_dead(lane, due, "its document cannot be read");
     } else if (!lane.disabled.empty() || lane.paused_until > at) {  // since it was leased
+        if (down(lane, at)) co_await divert(lane, due);
         co_await put_back(lane, due, std::max(lane.paused_until - at, rt::Duration::zero()), "held back");
     } else {
         if (lane.breaker.open_since()) remember(lane, due);  // it may hang beyond the time that others are told

@@ -51,6 +51,7 @@ void Outbox::Inside::add(Known const& incident, NewDelivery const& delivery, std
         return;
     }
     ++change.enqueued;
+    change.targets.push_back(delivery.target);
     make_room(delivery.target, now_ms, change);
 }
 

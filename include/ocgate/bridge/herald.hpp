@@ -118,8 +118,10 @@ public:
     [[nodiscard]] std::vector<notify::Router::Mute> mutes() const { return router_.mutes(); }
     /// As last sampled: at most `sampling` old.
     [[nodiscard]] std::vector<notify::TargetCount> const& sampled() const noexcept { return sampled_; }
-    /// Deliveries that had to make room for others, by target, since this process began.
-    [[nodiscard]] std::map<std::string, std::uint64_t, std::less<>> const& no_room() const noexcept { return no_room_; }
+    using ByTarget = std::map<std::string, std::uint64_t, std::less<>>;
+    /// Deliveries that were accepted, and those that had to make room for others, since this process began.
+    [[nodiscard]] ByTarget const& enqueued() const noexcept { return enqueued_; }
+    [[nodiscard]] ByTarget const& no_room() const noexcept { return no_room_; }
     [[nodiscard]] bool has_target(std::string_view name) const;
 
 private:
@@ -157,7 +159,7 @@ private:
     std::unique_ptr<notify::Center> center_;
     notify::CenterCounts earlier_;  ///< of centers before this one
     std::map<std::string, notify::CourierCounts, std::less<>> earlier_targets_;
-    std::map<std::string, std::uint64_t, std::less<>> no_room_;  ///< bounded by the targets ever configured
+    ByTarget enqueued_, no_room_;  ///< bounded by the targets ever configured
     std::deque<std::function<void()>> waiting_;
     bool started_ = false;  ///< the outbox is where it belongs
     bool exchanging_ = false;

@@ -70,8 +70,8 @@ struct CenterNeeds {
     std::function<void(rt::Duration)> accepted{};
     /// It ended while it was held, so that nobody has heard of it.
     std::function<void(Raised const&)> never_told{};
-    /// A delivery had to make room, or its incident ended before it was made (Dropped::reason).
-    std::function<void(Dropped const&)> dropped{};
+    /// What was written: which deliveries are new, and which had to go.
+    std::function<void(Change const&)> written{};
 };
 
 /// An incident that has not ended, for operators.
@@ -97,6 +97,7 @@ public:
     static constexpr rt::Duration digest_span = std::chrono::minutes(1);
     static constexpr std::size_t digest_items = 50;
     static constexpr std::size_t max_listed = 1000;
+    static constexpr int most_last_tries = 2;  ///< of all that is left when it stops, `store_pause` apart
 
     explicit Center(CenterNeeds needs);
     ~Center();
@@ -142,7 +143,6 @@ private:
     void open(Active& active);
     void publish(Active& active, std::size_t waiting, bool later);
     void enqueue(Active const& active, std::vector<NewDelivery> deliveries);
-    void tell_dropped(Change const& change) const;
     [[nodiscard]] std::vector<NewDelivery> with_stand_ins(std::vector<NewDelivery> const& wanted, Weight weight) const;
     void remind(Active& active);
     void escalate(Active& active);
@@ -183,6 +183,7 @@ private:
     int taking_ = 0;                                             ///< calls of `start` that are under way
     bool working_ = false;
     bool stopping_ = false;
+    int last_tries_ = 0;
     bool pausing_ = false;
     rt::Signal stopped_;
     rt::Signal paused_;

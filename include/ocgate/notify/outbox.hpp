@@ -123,11 +123,12 @@ struct Ending {
 
 /// What a call did to an incident.
 struct Change {
-    IncidentState state;             ///< as it is now
-    bool changed = false;            ///< false: it had been so before, by an earlier call with the same key
-    unsigned enqueued = 0;           ///< deliveries that are new; of which some may have been dropped at once
-    unsigned known = 0;              ///< deliveries that had been enqueued before
-    std::vector<Dropped> dropped{};  ///< of this incident and, where there was no room, of others
+    IncidentState state;                 ///< as it is now
+    bool changed = false;                ///< false: it had been so before, by an earlier call with the same key
+    unsigned enqueued = 0;               ///< deliveries that are new; of which some may have been dropped at once
+    unsigned known = 0;                  ///< deliveries that had been enqueued before
+    std::vector<std::string> targets{};  ///< of those that are new
+    std::vector<Dropped> dropped{};      ///< of this incident and, where there was no room, of others
 };
 
 /// Who may say what became of a delivery: the one who leased it last.

@@ -50,6 +50,7 @@ TEST(NotifyMetrics, EveryFamilyIsThereFromTheBeginning) {
                            {"ocgate_notify_dead_total", "counter"},
                            {"ocgate_notify_diverted_total", "counter"},
                            {"ocgate_notify_dropped_total", "counter"},
+                           {"ocgate_notify_enqueued_total", "counter"},
                            {"ocgate_notify_escalations_total", "counter"},
                            {"ocgate_notify_incidents_total", "counter"},
                            {"ocgate_notify_oldest_queued_seconds", "gauge"},
@@ -165,6 +166,7 @@ TEST(NotifyMetrics, Targets) {
     phone.counts.diverted = 14;
     phone.counts.opened = 15;
     f.no_room = {{"phone", 16}, {"gone", 1}};
+    f.enqueued = {{"phone", 17}, {"gone", 1}};
     f.queues = {{.target = "gone", .queued = 99},
                 {.target = "phone", .queued = 3, .leased = 1, .sent = 500, .oldest_live_ms = 1'799'999'940'500}};
     f.store = {.durable = true, .wanted = true, .failures = 2, .moved_aside = 1};
@@ -179,6 +181,7 @@ TEST(NotifyMetrics, Targets) {
     EXPECT_EQ(of_phone("request_failures_total", R"(,step="resolve")"), 5);
     EXPECT_EQ(of_phone("request_failures_total", R"(,step="tls")"), 6);
     EXPECT_EQ(read.total("ocgate_notify_request_failures_total"), 11);
+    EXPECT_EQ(of_phone("enqueued_total"), 17);
     EXPECT_EQ(of_phone("requests_total"), 7);
     EXPECT_EQ(of_phone("retried_total"), 8);
     EXPECT_EQ(of_phone("rejected_total"), 9);
@@ -212,9 +215,9 @@ TEST(NotifyMetrics, TheSeriesOfATargetAreBounded) {
     f.targets.resize(1);
     auto const one = scrape(f).samples.size();
     RecordProperty("series_of_a_target", static_cast<int>(two - one));
-    // Sent, failed requests, dropped; one for each of requests, retried, rejected, dead, diverted and the breaker's
-    // openings; its queue, its breaker's state, whether it is disabled.
-    EXPECT_EQ(two - one, 4 + 7 + 4 + 6 + 2 + 3 + 1U);
+    // Sent, failed requests, dropped; one for each of enqueued, requests, retried, rejected, dead, diverted and the
+    // breaker's openings; its queue, its breaker's state, whether it is disabled.
+    EXPECT_EQ(two - one, 4 + 7 + 4 + 7 + 2 + 3 + 1U);
 }
 
 TEST(EventTally, TenThousandTypesAreACountedFew) {

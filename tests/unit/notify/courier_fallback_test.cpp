@@ -90,6 +90,19 @@ TEST_F(FallbackTest, IsToldAtOnceWhenTheTargetIsDisabled) {
     EXPECT_THAT(courier->instead_of("a"), ElementsAre("b"));
 }
 
+TEST_F(FallbackTest, IsToldOfWhatWasLeasedJustBeforeTheTargetWasDisabled) {
+    add("a", {"b"});
+    add("b");
+    answers("a", answer(401));
+    raise("one", {"a"});
+    raise("two", {"a"});
+    begin();
+    EXPECT_THAT(bodies("a"), SizeIs(1));
+    EXPECT_THAT(told_b(), ElementsAre("publish one/new", "publish two/new"));
+    bench.advance(10min);
+    EXPECT_THAT(told_b(), SizeIs(2));
+}
+
 TEST_F(FallbackTest, IsToldOfABlockThatTheTargetWillNeverTake) {
     add("a", {"b"});
     add("b");
