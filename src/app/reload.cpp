@@ -44,14 +44,14 @@ void Gateway::Inside::probed(opencode::ProbeResult const& result) {
     upstream.reason = result.reason;
     upstream.took = result.took;
     health_.set_upstream(std::move(upstream));
+    // It may be in the tap's long pause, also when the probe has not seen it away: who answers a probe tells events.
+    // At the start, when the first connection is still being made, nothing was lost yet.
+    if (result.up && !follower_->tap().connected && !deaf_.empty()) follower_->configure(follower_settings());
     if (upstream_up_ == result.up) return;
-    bool const back = upstream_up_ == false && result.up;
     upstream_up_ = result.up;
     herald_->upstream(result.up, result.reason);
     if (result.up) {
         log_.app(LogLevel::info, "upstream_up", "", {{"version", result.version}});
-        // It may be the tap's long pause: who answers a probe tells events.
-        if (back && !follower_->tap().connected) follower_->configure(follower_settings());
     } else {
         log_.app(LogLevel::warn, "upstream_down", result.reason);
     }

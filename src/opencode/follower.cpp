@@ -80,7 +80,10 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
 
     void lost(std::string const& why) {
         // Nobody listens there: the process is gone, and what ran or waited with it (SQLite keeps the sessions).
-        if (why.starts_with("dial: refused")) tell(model.lost(now()));
+        if (why.starts_with("dial: refused")) {
+            tell(model.lost(now()));
+            recent_tries = 0;  // what the next one asks before we hear it is found in no other way
+        }
         if (listener.connection) listener.connection(false, why);
     }
 
