@@ -177,11 +177,11 @@ TEST(ConfigRoutes, WhatIsLikelyNotMeantIsDoubted) {
     EXPECT_THAT(doubts(R"({"agents": ["a"], "targets": ["phone"], "expires": "1h",
                            "escalate": {"to": ["team"], "after": "2h"}})"),
                 ElementsAre(HasSubstr("/escalate/after: it is not before expires")));
-    for (auto const* directory : {"work/*", "?/work", "w", "/work/"})
+    for (auto const* directory : {"srv/*", "?/srv", "w", "/srv/"})
         EXPECT_THAT(doubts(R"({"directories": [")" + std::string(directory) + R"("], "targets": ["phone"]})"),
                     ElementsAre(StartsWith("/notifications/routes/0/directories/0: nothing matches it")))
             << directory;
-    for (auto const* directory : {"/work/*", "**/work", "*/work", "/", "*"})
+    for (auto const* directory : {"/srv/*", "**/srv", "*/srv", "/", "*"})
         EXPECT_THAT(doubts(R"({"directories": [")" + std::string(directory) + R"("], "targets": ["phone"]})"),
                     IsEmpty())
             << directory;
