@@ -301,6 +301,22 @@ TEST_F(FollowerTest, LooksNowhereElseAfterThat) {
     EXPECT_THAT(requests, IsEmpty()) << "and events were heard since";
 }
 
+TEST_F(FollowerTest, FindsWhatARestartedServerAskedBeforeItWasHeard) {
+    start();
+    pass(1s);
+    EXPECT_EQ(count<PermissionPending>(), 0u);
+    dialer->mood = ScriptedDialer::Mood::refuse;
+    dialer->ends[stream].reset();
+    bench.advance(250ms);
+    dialer->mood = ScriptedDialer::Mood::accept;
+    answers[recent] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    bench.advance(1s);
+    start();
+    EXPECT_EQ(count<PermissionPending>(), 1u);
+}
+
 TEST_F(FollowerTest, LooksIntoSixteenDirectoriesAndOnlyOfLate) {
     std::string list = "[";
     for (int i = 0; i < 40; ++i) {
