@@ -69,15 +69,15 @@ class Reload(case.WithOpencode):
         started = self.start_gateway(config={"htpasswd_file": str(path), "allowed_origins": ["https://one.example"]})
         good = started.config_path.read_text(encoding="utf-8")
         for broken, place in (
-            ("{ not json", "1"),
+            ("{ not json", "not JSON"),
             (good.replace('"https://one.example"', "17"), "/allowed_origins/0"),
             (good.replace('"allowed_origins"', '"alowed_origins"'), "/alowed_origins"),
         ):
             with self.subTest(place):
                 started.write_config(broken)
                 started.program.signal(signal.SIGHUP)
-                failed = started.wait_event("reload_failed")
-                self.assertIn(place, str(failed))
+                # the watch may have found the file before the signal and said the same once already
+                started.wait_event("reload_failed", such_that=lambda entry, place=place: place in entry["errors"])
                 self.assertEqual(self.status(started, "bob", "old"), 200)
                 allowed = [("Origin", "https://one.example")]
                 self.assertEqual(started.client().post("/session", {}, headers=allowed).status, 200)

@@ -145,15 +145,15 @@ class Gateway:
         staged.write_text(text, encoding="utf-8")
         staged.replace(self.config_path)
 
-    def wait_event(self, event, timeout=30, **fields):
-        """The next JSON log line with this `event`."""
+    def wait_event(self, event, timeout=30, such_that=lambda entry: True, **fields):
+        """The next JSON log line with this `event`, with these fields, for which such_that(line) holds."""
 
         def wanted(line):
             if not line.startswith("{"):
                 return None
             entry = json.loads(line)
             matches = entry.get("event") == event and all(entry.get(k) == v for k, v in fields.items())
-            return entry if matches else None
+            return entry if matches and such_that(entry) else None
 
         return self.program.wait_line(wanted, timeout)
 
