@@ -112,6 +112,8 @@ class Bench:
             if target.process:
                 self.processes.stop(target.process)
             say(f"skipping {target.name}: {why}")
+        else:
+            target.rest()
         return not target.skipped
 
     def start_targets(self):
@@ -140,6 +142,17 @@ class Bench:
         return err.decode(errors="replace").strip().removeprefix("load: ") or f"status {process.returncode}"
 
     def measure(self, workload, target, check_log=False):
+        """Alone on its core: all others are at rest."""
+        try:
+            target.wake()
+            return self.measure_awake(workload, target, check_log)
+        except Unavailable as why:
+            self.fail(target, workload, str(why))
+            return None
+        finally:
+            target.rest()
+
+    def measure_awake(self, workload, target, check_log):
         logged_before = self.log_bytes(target) if check_log else 0
         result = self.load(workload.words, target, workload.anonymous)
         if isinstance(result, str):

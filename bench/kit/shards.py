@@ -75,6 +75,7 @@ def balance(bench, target, streams):
     pid = target.process.pid
     words = ["idle", "--kind", "events", "--connections", streams, "--milliseconds", 1500]
     result = []
+    target.wake()
     loading = threading.Thread(target=lambda: result.append(bench.load(words, target)))
     idle = at_rest(pid)
     loading.start()
@@ -85,6 +86,7 @@ def balance(bench, target, streams):
             most = now
         time.sleep(0.1)
     loading.join()
+    target.rest()
     if isinstance(result[0], str):
         bench.failures.append(f"{target.name}, {streams} event streams: {result[0]}")
         return None

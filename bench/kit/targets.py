@@ -15,7 +15,7 @@ import tempfile
 import time
 
 from .machine import HERE, Unavailable
-from .processes import PASSWORD, USER, Processes, get_status, resident_bytes
+from .processes import PASSWORD, USER, Processes, get_status, resident_bytes, rest, wake
 
 NO_LOG = ", no log"
 PEER_NAMES = ("nginx", "HAProxy")  # those the targets of the project are about
@@ -76,6 +76,17 @@ class Target:
         self.bench.processes.stop(self.process)
         if not self.bench.options.keep_logs:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+    def rest(self):
+        """Until wake() it does nothing at all, so that whoever is measured has the core alone."""
+        if self.pids:
+            rest(self.pids)
+
+    def wake(self):
+        """And wait until it answers: what it finds overdue, it does before it is measured."""
+        if self.pids:
+            wake(self.pids)
+            self.await_answer(time.monotonic())
 
     def await_answer(self, began):
         status = None
