@@ -13,6 +13,7 @@
 
 #include "gateway_inside.hpp"
 #include "ocgate/app/version.hpp"
+#include "ocgate/rt/priority.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -151,6 +152,7 @@ Exit Gateway::Inside::run() {
 
     auto traffic = listeners.traffic.begin();
     for (auto& shard : shards_) shard.start(*traffic++);
+    rt::give_way_to_traffic();  // only now: they would inherit it
     health_.enter(ops::Phase::ready);
     admin_.emplace(executor, listeners.admin, !config_.admin_listen.is_unix(),
                    ops::AdminAnswers{.metrics =

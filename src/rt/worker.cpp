@@ -1,5 +1,7 @@
 #include "ocgate/rt/worker.hpp"
 
+#include "ocgate/rt/priority.hpp"
+
 namespace ocgate::rt {
 
 bool Worker::offer(Queued job) {
@@ -13,6 +15,7 @@ bool Worker::offer(Queued job) {
 }
 
 void Worker::work() {
+    give_way_to_traffic();
     std::unique_lock lock(mutex_);
     for (;;) {
         arrived_.wait(lock, [this] { return closed_ || !queue_.empty(); });
