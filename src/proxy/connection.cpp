@@ -7,12 +7,18 @@
 
 namespace ocgate::proxy {
 
+namespace {
+/// Whoever has just connected has not done so for nothing: so long a drain waits for the first request.
+constexpr std::chrono::milliseconds first_request_time{500};
+}  // namespace
+
 Connection::Connection(ShardState& s, rt::PeerPtr c, std::string a)
     : shard(s),
       client(std::move(c)),
       address(std::move(a)),
       over_limit_(s.parts.connections.fetch_add(1, std::memory_order_relaxed) >= s.snapshot->limits.connections) {
     shard.connections.push_back(*this);
+    client->count_in(shard.live.client);
     shard.parts.recorder.connection_opened(Side::client);
 }
 
@@ -21,21 +27,21 @@ Connection::~Connection() {
     client->close();
     shard.connections.erase(shard.connections.iterator_to(*this));
     shard.parts.connections.fetch_sub(1, std::memory_order_relaxed);
-    shard.parts.recorder.bytes(Side::client, client->received(), client->sent());
     shard.parts.recorder.connection_closed(Side::client);
     shard.connection_ended();
 }
 
 rt::Task<void> Connection::run() {
-    for (bool first = true;; first = false) {
+    for (;; fresh_ = false) {
         auto const linger_time = shard.snapshot->limits.linger;
         if (client->text().empty()) {
             phase = Phase::idle;
-            if (shard.draining) co_return;
             auto const& limits = shard.snapshot->limits;
-            client->read_by(shard.now() + (first ? head_time(limits) : limits.keep_alive));
-            // The end of an idle connection, by whomever, is nobody's failure.
-            if (co_await client->fill()) co_return;
+            client->read_by(shard.now() + (fresh_ ? head_time(limits) : limits.keep_alive));
+            if (shard.draining) end_waiting();
+            auto const why = co_await client->fill();
+            client->forget_wake();
+            if (why) co_return;  // the end of an idle connection, by whomever, is nobody's failure
         }
         phase = Phase::exchange;
         auto next = co_await serve_request();
@@ -166,9 +172,18 @@ rt::Task<void> Connection::linger(rt::Duration time) {
     }
 }
 
+/// For the next request, when the gateway drains. One that is here already is answered.
+void Connection::end_waiting() {
+    if (fresh_) {
+        client->read_by(shard.now() + first_request_time);
+    } else {
+        client->wake_once_read();
+    }
+}
+
 void Connection::drain() {
     if (phase == Phase::idle) {
-        client->interrupt(Reason::draining);
+        end_waiting();
     } else if (phase == Phase::stream && upstream) {
         upstream->wake();  // the stream's story looks at `draining` and ends at a boundary
     }

@@ -27,6 +27,7 @@ public:
 
     void drain() override;
     void insist() override;
+    void look(Looking& into) const override;
 
     enum class Phase : std::uint8_t { idle, exchange, stream };
 
@@ -43,10 +44,12 @@ private:
     rt::Task<Next> serve_request();
     rt::Task<Next> end_stream(std::exception_ptr escaped);
     rt::Task<Outcome<wire::Progress>> receive_request_head(Desk& desk, Limits const& limits);
+    void end_waiting();
     [[nodiscard]] rt::Duration head_time(Limits const& limits) const;
     rt::Task<Next> refuse_head(Desk& desk, Failure failure, std::string_view method, Snapshot const& snapshot);
     rt::Task<void> linger(rt::Duration time);
 
+    bool fresh_ = true;      ///< has not begun a request yet
     bool const over_limit_;  ///< told so with the first answer, which is the last
 };
 

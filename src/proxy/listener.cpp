@@ -126,6 +126,12 @@ bool Listener::take_in(int fd, sockaddr_storage const& from) noexcept {
 }
 
 void Listener::stop() noexcept {
+    // As many as can have been waiting: who comes in meanwhile does not keep it open.
+    for (int batches = 0; !stopped_ && batches <= backlog / batch && accept_batch() == Batch::more;) ++batches;
+    close();
+}
+
+void Listener::close() noexcept {
     if (stopped_) return;
     stopped_ = true;
     shard_.poller.remove(socket_.get(), *this);

@@ -7,12 +7,13 @@
 
 namespace ocgate::proxy {
 
-/// Takes the listening socket over. Runs until `stop`.
+/// Takes the listening socket over. Runs until `stop`, which still accepts who has connected by then: such a client may
+/// have sent its request, and closing would break it off.
 class Listener final : private rt::Pollable {
 public:
     using Adopt = std::function<void(rt::PeerPtr, std::string address)>;
     Listener(ShardState& shard, int socket, Adopt adopt);
-    ~Listener() { stop(); }
+    ~Listener() { close(); }
     Listener(Listener const&) = delete;
     Listener& operator=(Listener const&) = delete;
 
@@ -20,6 +21,7 @@ public:
     void stop() noexcept;
 
 private:
+    void close() noexcept;
     void ready(rt::Readiness now) override;
     enum class Batch : std::uint8_t { all, more, failed };
     Batch accept_batch();

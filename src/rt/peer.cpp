@@ -13,6 +13,8 @@ namespace error = asio::error;
 namespace {
 /// What a client has to take in its time to count as one that takes something.
 constexpr std::uint32_t least_progress = 16 * 1024;
+/// A wait that has no end is seen in the traffic's figures while it lasts.
+constexpr std::chrono::seconds count_wait_every{5};
 }  // namespace
 
 void Gather::consume(std::size_t n) noexcept {
@@ -116,7 +118,7 @@ void Peer::take_in() {
         if (!ended_ || why != error::eof) ended_ = why;
     }
     if (n == 0) return;
-    received_ += n;
+    count_received(n);
     if (empty) {
         if (n <= WindowPool::block_bytes) {
             block_ = resources_.windows.blocks.lend();
@@ -160,7 +162,7 @@ std::string_view Peer::pass(Peer& to, std::uint64_t limit, error_code& why) {
         failed_ = ended_ = error::connection_reset;  // what comes next in the socket is no more what comes next
         return {};
     }
-    received_ += taken;
+    count_received(taken);
     if (taken == n) readable_ = static_cast<bool>(ended_);
     plenty_ = n >= resources_.windows.window_bytes();
     return {bulk.data(), taken};
@@ -280,19 +282,24 @@ error_code Peer::write_now(Gather& pieces) {
         auto const wanted = pieces.bytes();
         auto const n = try_write(pieces, why);
         if (why == error::would_block) {
-            writable_ = false;
+            no_room();
             return expect_writable();
         }
         if (why) return why;
-        sent_ += n;
+        count_sent(n);
         pieces.consume(n);
         // What a socket did not take it has no room for: trying again would only say so.
         if (n < wanted && !wire_) {
-            writable_ = false;
+            no_room();
             return expect_writable();
         }
     }
     return {};
+}
+
+void Peer::no_room() noexcept {
+    if (writable_) blocked_ = resources_.deadlines.now();
+    writable_ = false;
 }
 
 /// Most connections never find their socket full, so epoll is asked about room at the first time.
@@ -309,20 +316,30 @@ Task<error_code> Peer::room(Duration progress, Instant total) {
     PeerPtr const alive(this);
     bool const stepwise = progress != Duration::max();
     auto waiting = stepwise ? in_flight() : 0;
+    auto counted = resources_.deadlines.now();
+    auto step = stepwise ? counted + progress : never;
     for (;;) {
-        auto const step = stepwise ? resources_.deadlines.now() + progress : never;
         write_expired_ = false;
-        write_deadline_.set(std::min(step, total));
+        write_deadline_.set(std::min({step, total, counted + count_wait_every}));
         while (!writable_ && !write_expired_ && !interrupted_ && open_) co_await room_.wait();
-        if (!write_expired_ || writable_ || resources_.deadlines.now() >= total) break;
+        auto const now = resources_.deadlines.now();
+        count_wait(now - counted);
+        counted = now;
+        if (!write_expired_ || writable_ || now >= total) break;
+        if (now < step) continue;
         auto const left = in_flight();
         if (left + least_progress > waiting) break;
         waiting = left;
+        step = now + progress;
     }
     write_deadline_.set(never);
     if (interrupted_) co_return interrupted_;
     if (!open_) co_return error::operation_aborted;
     co_return write_expired_ ? error_code(Reason::timed_out) : error_code();
+}
+
+void Peer::count_wait(Duration time) noexcept {
+    if (traffic_) traffic_->waited_ns.add(static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count()));
 }
 
 Task<error_code> Peer::write(Gather& pieces, Duration progress, Instant total) {
@@ -347,6 +364,11 @@ void Peer::interrupt(error_code why) {
 void Peer::wake() {
     woken_ = true;
     read_on();
+}
+
+void Peer::wake_once_read() {
+    readable_ = true;
+    wake();
 }
 
 void Peer::reset() noexcept {

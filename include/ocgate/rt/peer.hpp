@@ -14,6 +14,7 @@
 #include "ocgate/rt/deadline.hpp"
 #include "ocgate/rt/poller.hpp"
 #include "ocgate/rt/signal.hpp"
+#include "ocgate/rt/tally.hpp"
 #include "ocgate/rt/window.hpp"
 
 namespace ocgate::rt {
@@ -150,6 +151,8 @@ public:
     /// Waits until a write may find room. Errors and bounds as with `write`.
     Task<error_code> room(Duration progress, Instant total = never);
     [[nodiscard]] bool writable() const noexcept { return writable_; }
+    /// Since when nothing could be written any more; `never` while there is room.
+    [[nodiscard]] Instant blocked_since() const noexcept { return writable_ ? never : blocked_; }
     /// Another bound for what is written next. Nothing where there is no TCP.
     void bound_unsent(int bytes) noexcept {
         if (socket_) (void)rt::bound_unsent(socket_.get(), bytes);
@@ -172,6 +175,8 @@ public:
     [[nodiscard]] error_code interrupted() const noexcept { return interrupted_; }
     /// Wakes the one who waits in `fill`, once, with operation_aborted.
     void wake();
+    /// The same, but bytes that are there by now come first, whether or not epoll has told of them.
+    void wake_once_read();
     void forget_wake() noexcept { woken_ = false; }
 
     void shutdown_send() noexcept;
@@ -182,9 +187,10 @@ public:
 
     [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
-    /// The same, starting over: a pooled connection is counted per exchange.
-    [[nodiscard]] std::uint64_t take_received() noexcept { return std::exchange(received_, 0); }
-    [[nodiscard]] std::uint64_t take_sent() noexcept { return std::exchange(sent_, 0); }
+    /// Starts over: a pooled connection is counted per exchange.
+    void count_anew() noexcept { received_ = sent_ = 0; }
+    /// From now on also counted there, as it happens. `traffic` outlives the peer.
+    void count_in(Traffic& traffic) noexcept { traffic_ = &traffic; }
     [[nodiscard]] Deadlines& deadlines() const noexcept { return resources_.deadlines; }
     [[nodiscard]] WindowPool& windows() const noexcept { return resources_.windows; }
 
@@ -205,10 +211,20 @@ private:
     std::size_t drop(std::size_t n) noexcept;
     std::size_t try_write(Gather const& from, error_code& error) noexcept;
     error_code expect_writable() noexcept;
+    void no_room() noexcept;
     /// Bytes written that the other end's system has not acknowledged yet.
     [[nodiscard]] std::uint32_t in_flight() const noexcept;
     void release() noexcept;
     void wake_waiters() noexcept;
+    void count_received(std::size_t n) noexcept {
+        received_ += n;
+        if (traffic_) traffic_->received.add(n);
+    }
+    void count_wait(Duration time) noexcept;
+    void count_sent(std::size_t n) noexcept {
+        sent_ += n;
+        if (traffic_) traffic_->sent.add(n);
+    }
     [[nodiscard]] std::size_t capacity() const noexcept;
 
     /// Reads that need no wait, one after another, before everybody else has a turn.
@@ -241,8 +257,10 @@ private:
     std::function<void()> gone_;
     Deadline read_deadline_;
     Deadline write_deadline_;
+    Instant blocked_ = never;  ///< only while not `writable_`
     std::uint64_t received_ = 0;
     std::uint64_t sent_ = 0;
+    Traffic* traffic_ = nullptr;
 };
 
 inline Arrival::Arrival(Peer& peer, bool take) noexcept : peer_(&peer), take_(take) {}
