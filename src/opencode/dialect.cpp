@@ -1,221 +1,11 @@
 #include <algorithm>
-#include <limits>
-#include <nlohmann/json.hpp>
 
+#include "dialect_read.hpp"
 #include "dialect_types.hpp"
-#include "ocgate/opencode/event.hpp"
 
 namespace ocgate::opencode {
+using namespace dialect;
 namespace {
-
-using nlohmann::json;
-
-// What is kept of the texts; a longer id is no id.
-constexpr std::size_t max_id_bytes = 200;
-constexpr std::size_t max_name_bytes = 200;
-constexpr std::size_t max_path_bytes = 4096;
-constexpr std::size_t max_text_bytes = 2000;
-constexpr std::size_t max_command_bytes = 4000;
-constexpr std::size_t max_pattern_bytes = 500;
-constexpr std::size_t max_list_entries = 16;
-constexpr std::size_t max_asks = 8;
-/// Nothing we read lies deeper, and a text of brackets would cost a hundred times its size.
-constexpr int max_depth = 10;
-
-/// Texts that may be large and tell us nothing.
-bool is_ballast(json const& key) {
-    static constexpr std::string_view names[] = {"diff", "diffs", "responseBody", "responseHeaders", "snapshot"};
-    auto const* name = key.get_ptr<std::string const*>();
-    return name && std::find(std::begin(names), std::end(names), *name) != std::end(names);
-}
-
-/// Discarded when it is not JSON.
-json parse(std::string_view text) {
-    auto const keep = [](int depth, json::parse_event_t event, json& value) {
-        if (event == json::parse_event_t::key) return !is_ballast(value);
-        return depth <= max_depth;
-    };
-    return json::parse(text.begin(), text.end(), keep, false);
-}
-
-json const& member(json const& object, char const* name) {
-    static json const nothing;
-    if (!object.is_object()) return nothing;
-    auto const found = object.find(name);
-    return found == object.end() ? nothing : *found;
-}
-
-/// At most `max_bytes` of it, cut between two characters.
-std::string cut(std::string_view text, std::size_t max_bytes) {
-    if (text.size() <= max_bytes) return std::string(text);
-    std::size_t end = max_bytes;
-    // The parser has let through well-formed UTF-8 only: a byte 10xxxxxx continues a character.
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) --end;
-    return std::string(text.substr(0, end));
-}
-
-std::string text_of(json const& value, std::size_t max_bytes) {
-    auto const* text = value.get_ptr<std::string const*>();
-    return text ? cut(*text, max_bytes) : std::string();
-}
-
-std::string text(json const& object, char const* name, std::size_t max_bytes) {
-    return text_of(member(object, name), max_bytes);
-}
-
-/// Cut, two ids could become one.
-std::string id(json const& object, char const* name) {
-    auto const* found = member(object, name).get_ptr<std::string const*>();
-    return found && found->size() <= max_id_bytes ? *found : std::string();
-}
-
-std::string first_id(json const& object, std::initializer_list<char const*> names) {
-    for (auto const* name : names) {
-        if (auto found = id(object, name); !found.empty()) return found;
-    }
-    return {};
-}
-
-double number(json const& object, char const* name) {
-    auto const& value = member(object, name);
-    return value.is_number() ? value.get<double>() : 0.0;
-}
-
-/// Anything else than a whole number of 64 bits comes as near to one as it can.
-std::int64_t whole(json const& object, char const* name) {
-    auto const& value = member(object, name);
-    if (value.is_number_unsigned()) {
-        constexpr auto most = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
-        return static_cast<std::int64_t>(std::min(value.get<std::uint64_t>(), most));
-    }
-    if (value.is_number_integer()) return value.get<std::int64_t>();
-    if (!value.is_number()) return 0;
-    constexpr double bound = 9e15;
-    return static_cast<std::int64_t>(std::clamp(value.get<double>(), -bound, bound));
-}
-
-/// A list of texts; a single text is a list of one.
-std::vector<std::string> texts(json const& value, std::size_t max_bytes) {
-    std::vector<std::string> found;
-    if (value.is_string()) found.push_back(text_of(value, max_bytes));
-    if (!value.is_array()) return found;
-    for (auto const& entry : value) {
-        if (found.size() == max_list_entries) break;
-        if (entry.is_string()) found.push_back(text_of(entry, max_bytes));
-    }
-    return found;
-}
-
-SessionInfo session_info(json const& info) {
-    auto const& time = member(info, "time");
-    return {id(info, "id"),
-            id(info, "parentID"),
-            text(info, "title", max_name_bytes),
-            text(info, "directory", max_path_bytes),
-            text(info, "agent", max_name_bytes),
-            whole(time, "created"),
-            whole(time, "updated")};
-}
-
-Status status_of(json const& status) {
-    auto const name = status.is_string() ? text_of(status, max_name_bytes) : text(status, "type", max_name_bytes);
-    Status found;
-    // A state that nobody knows yet is not idle.
-    found.state = name == "idle" || name.empty() ? State::idle : name == "retry" ? State::retry : State::busy;
-    if (found.state == State::retry) {
-        found.attempt = static_cast<unsigned>(std::clamp<std::int64_t>(whole(status, "attempt"), 0, 1'000'000));
-        found.message = text(status, "message", max_text_bytes);
-        found.next_ms = whole(status, "next");
-    }
-    return found;
-}
-
-std::string message_of(json const& asked) {
-    for (auto const* place : {"tool", "source"}) {
-        if (auto found = id(member(asked, place), "messageID"); !found.empty()) return found;
-    }
-    return id(asked, "messageID");
-}
-
-Permission permission_of(json const& asked, bool newer) {
-    Permission found;
-    found.id = id(asked, "id");
-    found.session = id(asked, "sessionID");
-    found.message = message_of(asked);
-    found.newer = newer;
-    for (auto const* name : {"permission", "action", "type"}) {  // 1.18, v2, and what `permission.updated` had
-        if (found.kind.empty()) found.kind = text(asked, name, max_name_bytes);
-    }
-    for (auto const* name : {"patterns", "resources", "pattern"}) {
-        if (found.patterns.empty()) found.patterns = texts(member(asked, name), max_pattern_bytes);
-    }
-    for (auto const* name : {"always", "save"}) {
-        if (found.always.empty()) found.always = texts(member(asked, name), max_pattern_bytes);
-    }
-    auto const& metadata = member(asked, "metadata");
-    for (auto const* name : {"command", "filepath", "filePath", "url", "title"}) {
-        if (found.command.empty()) found.command = text(metadata, name, max_command_bytes);
-    }
-    if (found.command.empty()) found.command = text(asked, "title", max_command_bytes);
-    return found;
-}
-
-Question question_of(json const& asked, bool newer) {
-    Question found{id(asked, "id"), id(asked, "sessionID"), message_of(asked), {}, newer};
-    auto const& questions = member(asked, "questions");
-    if (!questions.is_array()) return found;
-    for (auto const& entry : questions) {
-        if (found.asks.size() == max_asks) break;
-        if (!entry.is_object()) continue;
-        Question::Ask ask;
-        ask.header = text(entry, "header", max_name_bytes);
-        ask.text = text(entry, "question", max_text_bytes);
-        auto const& multiple = member(entry, "multiple");
-        ask.multiple = multiple.is_boolean() && multiple.get<bool>();
-        auto const& options = member(entry, "options");
-        if (options.is_array()) {
-            for (auto const& option : options) {
-                if (ask.options.size() == max_list_entries) break;
-                ask.options.push_back(option.is_string() ? text_of(option, max_name_bytes)
-                                                         : text(option, "label", max_name_bytes));
-            }
-        }
-        found.asks.push_back(std::move(ask));
-    }
-    return found;
-}
-
-void read_error(json const& error, std::string& name, std::string& words) {
-    name = text(error, "name", max_name_bytes);
-    words = text(member(error, "data"), "message", max_text_bytes);
-    if (words.empty()) words = text(error, "message", max_text_bytes);
-    words.erase(std::min(words.size(), words.find("\n    at ")));  // where in opencode it happened is for its log
-}
-
-StepInfo step_of(json const& info) {
-    StepInfo step;
-    step.message = id(info, "id");
-    step.session = id(info, "sessionID");
-    step.agent = text(info, "agent", max_name_bytes);
-    if (step.agent.empty()) step.agent = text(info, "mode", max_name_bytes);
-    step.provider = text(info, "providerID", max_name_bytes);
-    step.model = text(info, "modelID", max_name_bytes);
-    step.finish = text(info, "finish", max_name_bytes);
-    auto const& error = member(info, "error");
-    if (error.is_object()) {
-        read_error(error, step.error_name, step.error_text);
-        if (step.error_name.empty()) step.error_name = "UnknownError";
-    }
-    auto const& tokens = member(info, "tokens");
-    auto const& cache = member(tokens, "cache");
-    step.usage = {number(info, "cost"),       whole(tokens, "input"), whole(tokens, "output"),
-                  whole(tokens, "reasoning"), whole(cache, "read"),   whole(cache, "write")};
-    auto const& time = member(info, "time");
-    step.created_ms = whole(time, "created");
-    step.completed_ms = whole(time, "completed");
-    step.completed = member(time, "completed").is_number();
-    return step;
-}
 
 using What = decltype(Event::what);
 
@@ -244,6 +34,7 @@ What read_session_event(std::string_view type, json const& properties) {
     if (session.empty()) return Unknown{};
     if (type == "session.status") return StatusChanged{std::move(session), status_of(member(properties, "status"))};
     if (type == "session.idle") return WentIdle{std::move(session)};
+    if (type == "session.compacted") return Compacted{std::move(session)};
     return Unknown{};
 }
 
@@ -257,6 +48,7 @@ What read_message_event(std::string_view type, json const& properties) {
         return StepChanged{std::move(step)};
     }
     auto const& part = member(properties, "part");
+    if (auto ended = ended_call(part)) return std::move(*ended);
     if (text(part, "type", max_name_bytes) != "text") return Ignored{};
     return TextWritten{id(part, "sessionID"), id(part, "messageID"), text(part, "text", max_text_bytes)};
 }
@@ -285,6 +77,56 @@ What read_request_event(std::string_view type, json const& properties) {
     return PermissionAnswered{std::move(session), std::move(request), std::move(reply)};
 }
 
+/// `session.next.*`, which sessions of the newer API tell.
+What read_newer_event(std::string_view type, json const& properties) {
+    auto session = id(properties, "sessionID");
+    if (session.empty()) return Unknown{};
+    auto const name = type.substr(std::string_view("session.next.").size());
+    if (name == "retried") return NewerRetry{std::move(session)};
+    if (name == "compaction.ended") return Compacted{std::move(session)};
+    auto const message = id(properties, "assistantMessageID");
+    auto const when = whole(properties, "timestamp");
+    if (name.starts_with("tool.")) {
+        auto call = newer_call(message, id(properties, "callID"));
+        if (call.empty()) return Unknown{};
+        auto tool = text(properties, "tool", max_name_bytes);
+        if (name == "tool.called") return ToolCalled{std::move(session), std::move(call), std::move(tool)};
+        if (name != "tool.success" && name != "tool.failed") return Unknown{};
+        return ToolEnded{std::move(session), std::move(call), std::move(tool), name == "tool.failed", when};
+    }
+    if (message.empty()) return Unknown{};
+    StepInfo step;
+    step.message = message;
+    step.session = std::move(session);
+    if (name == "step.started") {
+        auto const& model = member(properties, "model");
+        step.agent = text(properties, "agent", max_name_bytes);
+        step.provider = text(model, "providerID", max_name_bytes);
+        step.model = text(model, "id", max_name_bytes);
+        step.created_ms = when;
+        return NewerStepBegan{std::move(step)};
+    }
+    if (name != "step.ended" && name != "step.failed") return Unknown{};
+    step.usage = usage_of(properties);
+    step.completed = true;
+    step.completed_ms = when;
+    step.finish = text(properties, "finish", max_name_bytes);
+    if (name == "step.failed") {
+        step.error_text = text(member(properties, "error"), "message", max_text_bytes);
+        step.error_name = "UnknownError";  // the only kind there is: `unknown`
+    }
+    return NewerStepEnded{std::move(step)};
+}
+
+/// A terminal of the server's: `pty.created`, `pty.exited`, `pty.deleted`.
+What read_terminal_event(std::string_view type, json const& properties) {
+    bool const opened = type == "pty.created";
+    auto terminal = id(opened ? member(properties, "info") : properties, "id");
+    if (terminal.empty()) return Unknown{};
+    if (opened) return TerminalOpened{std::move(terminal)};
+    return TerminalClosed{std::move(terminal)};
+}
+
 What read_what(std::string_view type, std::string const& directory, json const& properties) {
     if (type == "server.connected") return Connected{};
     if (type == "server.heartbeat") return Heartbeat{};
@@ -296,28 +138,25 @@ What read_what(std::string_view type, std::string const& directory, json const& 
     if (type == "global.disposed") return AllGone{};
     if (type.starts_with("permission.") || type.starts_with("question.")) return read_request_event(type, properties);
     if (type == "message.updated" || type == "message.part.updated") return read_message_event(type, properties);
+    if (type.starts_with("session.next.")) return read_newer_event(type, properties);
     if (type.starts_with("session.")) return read_session_event(type, properties);
+    if (type == "pty.created" || type == "pty.exited" || type == "pty.deleted")
+        return read_terminal_event(type, properties);
     return Unknown{};
 }
 
-/// Whether its type and a look for one word tell that there is nothing for us in it. opencode writes no spaces into its
-/// JSON, and where another version does, no part of text is missed: the word stands between quotes either way.
+/// Whether its type, and of a part also what kind of part it is, tell that there is nothing for us in it. Only the text
+/// of a message and the end of a tool's call are worth reading; a call that runs may say so, with all that it has put
+/// out, many times a second.
 bool need_not_be_read(std::string_view type, std::string_view json_text) {
     if (tells_nothing(type)) return true;
-    return type == "message.part.updated" && json_text.find("\"text\"") == json_text.npos;
-}
-
-/// All entries of a list that have what makes them one.
-template <class T, class Read>
-std::optional<std::vector<T>> read_list(std::string_view text, Read read) {
-    auto const list = parse(text);
-    if (!list.is_array()) return std::nullopt;
-    std::vector<T> found;
-    for (auto const& entry : list) {
-        T one = read(entry, false);
-        if (!one.id.empty() && !one.session.empty()) found.push_back(std::move(one));
-    }
-    return found;
+    if (type != "message.part.updated") return false;
+    auto const part = glance_at_part(json_text);
+    if (part.type == "text") return false;
+    if (part.type == "tool") return part.status != "completed" && part.status != "error";
+    // Nothing was found: it is laid out in some other way, or broken. The words stand between quotes either way.
+    return !part.type.empty() ||
+           (json_text.find("\"text\"") == json_text.npos && json_text.find("\"tool\"") == json_text.npos);
 }
 
 }  // namespace
@@ -362,56 +201,6 @@ Event read_event(std::string_view text_of_event) {
     auto const& properties = member(inner, "properties");
     event.what = read_what(event.type, event.directory, properties.is_object() ? properties : member(inner, "data"));
     return event;
-}
-
-std::optional<Statuses> read_statuses(std::string_view text) {
-    auto const map = parse(text);
-    if (!map.is_object()) return std::nullopt;
-    Statuses found;
-    for (auto const& [session, status] : map.items()) {
-        // An object that tells of an error has other things in it.
-        if (!status.is_string() && !member(status, "type").is_string()) return std::nullopt;
-        if (!session.starts_with("ses")) return std::nullopt;
-        if (session.size() <= max_id_bytes) found.emplace_back(session, status_of(status));
-    }
-    return found;
-}
-
-std::optional<std::vector<Permission>> read_permissions(std::string_view text) {
-    return read_list<Permission>(text, permission_of);
-}
-
-std::optional<std::vector<Question>> read_questions(std::string_view text) {
-    return read_list<Question>(text, question_of);
-}
-
-std::optional<SessionInfo> read_session(std::string_view text) {
-    auto info = session_info(parse(text));
-    if (info.id.empty()) return std::nullopt;
-    return info;
-}
-
-std::optional<std::vector<SessionInfo>> read_sessions(std::string_view text) {
-    auto const list = parse(text);
-    if (!list.is_array()) return std::nullopt;
-    std::vector<SessionInfo> found;
-    for (auto const& entry : list) {
-        if (auto info = session_info(entry); !info.id.empty()) found.push_back(std::move(info));
-    }
-    return found;
-}
-
-std::optional<std::optional<StepInfo>> read_last_step(std::string_view text_of_messages) {
-    auto const messages = parse(text_of_messages);
-    if (!messages.is_array()) return std::nullopt;
-    std::optional<StepInfo> last;
-    for (auto const& entry : messages) {
-        auto const& info = member(entry, "info");
-        if (text(info, "role", max_name_bytes) != "assistant") continue;
-        auto step = step_of(info);
-        if (!step.message.empty() && !step.session.empty()) last = std::move(step);
-    }
-    return std::optional<std::optional<StepInfo>>(std::move(last));
 }
 
 }  // namespace ocgate::opencode

@@ -8,7 +8,7 @@
 namespace ocgate::opencode {
 namespace {
 
-/// Types that opencode 1.18.33 lists in its own description, or earlier versions sent, and that tell the model nothing.
+/// Types that opencode 1.18.33 lists in its own description, or earlier versions sent, and that tell nothing.
 /// Sorted.
 constexpr auto known = std::to_array<std::string_view>({
     "catalog.updated",
@@ -31,16 +31,11 @@ constexpr auto known = std::to_array<std::string_view>({
     "plugin.added",
     "project.directories.updated",
     "project.updated",
-    "pty.created",
-    "pty.deleted",
-    "pty.exited",
     "pty.updated",
     "reference.updated",
-    "session.compacted",
     "session.diff",
     "session.next.agent.switched",
     "session.next.compaction.delta",
-    "session.next.compaction.ended",
     "session.next.compaction.started",
     "session.next.context.updated",
     "session.next.model.switched",
@@ -50,26 +45,19 @@ constexpr auto known = std::to_array<std::string_view>({
     "session.next.reasoning.delta",
     "session.next.reasoning.ended",
     "session.next.reasoning.started",
-    "session.next.retried",
     "session.next.revert.cleared",
     "session.next.revert.committed",
     "session.next.revert.staged",
     "session.next.shell.ended",
     "session.next.shell.started",
-    "session.next.step.ended",
-    "session.next.step.failed",
-    "session.next.step.started",
     "session.next.synthetic",
     "session.next.text.delta",
     "session.next.text.ended",
     "session.next.text.started",
-    "session.next.tool.called",
-    "session.next.tool.failed",
     "session.next.tool.input.delta",
     "session.next.tool.input.ended",
     "session.next.tool.input.started",
     "session.next.tool.progress",
-    "session.next.tool.success",
     "storage.write",
     "sync",
     "todo.updated",
@@ -99,10 +87,29 @@ bool looks_like_type(std::string_view text) noexcept {
 /// What stands between the quote at `at` and its other one; moves `at` behind that. False when the text ends first.
 bool take_string(std::string_view text, std::size_t& at, std::string_view& inside) noexcept {
     auto const begin = ++at;
-    while (at < text.size() && text[at] != '"') at += text[at] == '\\' ? 2 : 1;
-    if (at >= text.size()) return false;
-    inside = text.substr(begin, at++ - begin);
-    return true;
+    for (auto end = text.find('"', begin); end != text.npos; end = text.find('"', end + 1)) {
+        auto before = end;
+        while (before > begin && text[before - 1] == '\\') --before;
+        if ((end - before) % 2 != 0) continue;  // an escaped quote
+        inside = text.substr(begin, end - begin);
+        at = end + 1;
+        return true;
+    }
+    at = text.size();
+    return false;
+}
+
+/// Where in the event of a part something stands.
+enum class Place : std::uint8_t { outside, envelope, payload, properties, part, state, elsewhere };
+
+Place inside(Place here, std::string_view key) noexcept {
+    bool const in_envelope = here == Place::envelope;
+    if (here == Place::outside) return Place::envelope;
+    if (in_envelope && key == "payload") return Place::payload;
+    if ((in_envelope || here == Place::payload) && (key == "properties" || key == "data")) return Place::properties;
+    if (here == Place::properties && key == "part") return Place::part;
+    if (here == Place::part && key == "state") return Place::state;
+    return Place::elsewhere;
 }
 
 }  // namespace
@@ -146,6 +153,49 @@ std::string_view type_of_long(std::string_view head) noexcept {
         }
     }
     return {};
+}
+
+/// Walks over the JSON until it knows; whatever stands beside the way to the part is passed over.
+PartGlance glance_at_part(std::string_view json) noexcept {
+    PartGlance found;
+    std::array<Place, 8> way{Place::outside};
+    std::size_t depth = 0;  // of containers; of those beyond the way's end only the number is kept
+    bool key_next = false;
+    std::string_view key;
+    auto const here = [&] { return depth < way.size() ? way[depth] : Place::elsewhere; };
+    for (std::size_t at = json.find_first_of("{[\""); at < json.size(); at = json.find_first_of("{}[],:\"", at)) {
+        char const c = json[at];
+        if (c == '"') {
+            std::string_view text;
+            if (!take_string(json, at, text)) return found;
+            if (key_next) {
+                key = text;
+            } else if (here() == Place::part && key == "type") {
+                found.type = text;
+            } else if (here() == Place::state && key == "status") {
+                found.status = text;
+            } else {
+                continue;
+            }
+            bool const enough = !found.type.empty() && (found.type != "tool" || !found.status.empty());
+            if (enough) return found;
+            continue;
+        }
+        ++at;
+        if (c == '{' || c == '[') {
+            auto const next = c == '{' ? inside(here(), key) : Place::elsewhere;
+            if (++depth < way.size()) way[depth] = next;
+            key_next = c == '{';
+        } else if (c == '}' || c == ']') {
+            bool const over = here() == Place::part;
+            if (depth == 0 || over) return found;
+            --depth;
+            key_next = false;
+        } else {
+            key_next = c == ',';
+        }
+    }
+    return found;
 }
 
 }  // namespace ocgate::opencode

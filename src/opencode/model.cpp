@@ -59,6 +59,16 @@ Happenings Model::apply(Event const& event, rt::Instant now) {
             if (!e.directory.empty()) m.instance_gone(&e.directory);
         }
         void operator()(AllGone const&) const { m.instance_gone(nullptr); }
+        // How work goes changes nothing that is true here.
+        void operator()(ToolEnded const&) const {}
+        void operator()(Compacted const&) const {}
+        void operator()(TerminalOpened const&) const {}
+        void operator()(TerminalClosed const&) const {}
+        void operator()(TerminalsFound const&) const {}
+        void operator()(NewerStepBegan const&) const {}
+        void operator()(NewerStepEnded const&) const {}
+        void operator()(ToolCalled const&) const {}
+        void operator()(NewerRetry const&) const {}
     };
     std::visit(Take{m, event}, event.what);
     return m.end_call();

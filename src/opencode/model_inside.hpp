@@ -2,41 +2,13 @@
 // begin and end, model_reconcile.cpp what the server's answers do, model_views.cpp what is read.
 #pragma once
 
-#include <deque>
 #include <map>
 #include <set>
 
 #include "ocgate/opencode/model.hpp"
+#include "remembered.hpp"
 
 namespace ocgate::opencode {
-
-/// The last `max` ids of something, and why each is remembered.
-template <class Why>
-class Remembered {
-public:
-    explicit Remembered(std::size_t max) : max_(max) {}
-
-    void add(std::string const& id, Why why) {
-        auto const [entry, fresh] = known_.insert_or_assign(id, why);
-        if (!fresh) return;
-        order_.push_back(id);
-        // Ids that were forgotten may stand in the order still, or stand there twice; that only makes it end earlier.
-        while (order_.size() > max_) {
-            known_.erase(order_.front());
-            order_.pop_front();
-        }
-    }
-    void forget(std::string const& id) { known_.erase(id); }
-    [[nodiscard]] Why const* find(std::string_view id) const {
-        auto const found = known_.find(id);
-        return found == known_.end() ? nullptr : &found->second;
-    }
-
-private:
-    std::size_t max_;
-    std::map<std::string, Why, std::less<>> known_;
-    std::deque<std::string> order_;
-};
 
 struct Model::Inside {
     /// What went wrong, and in which session.

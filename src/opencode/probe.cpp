@@ -107,7 +107,9 @@ struct Probe::Inside : std::enable_shared_from_this<Inside> {
         if (answer) {
             read_answer(*answer, result);
         } else {
-            result.reason = words_for(answer.error());
+            auto const& failure = answer.error();
+            result.reason = words_for(failure);
+            result.silent = failure.step != Step::dial && reason_of(failure) == Reason::timed_out;
         }
         result.took = resources.deadlines.now() - began;
         co_return result;

@@ -188,6 +188,8 @@ std::optional<std::string> read_id(std::string_view raw) {
     return id;
 }
 
+bool is_safe(std::string_view method) noexcept { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
+
 /// The `{ptyID}` of a target under one of these two templates.
 std::optional<std::string> pty_of(std::string_view target, std::uint16_t v1, std::uint16_t v2) {
     Segments path;
@@ -246,7 +248,7 @@ std::optional<Act> act_of(std::string_view method, std::string_view target) {
         {"/api/session/{sessionID}/question/{requestID}/reply", Kind::question, 2, 4},
         {"/api/session/{sessionID}/question/{requestID}/reject", Kind::question, 2, 4},
     };
-    if (method == "GET" || method == "HEAD" || method == "OPTIONS") return std::nullopt;
+    if (is_safe(method)) return std::nullopt;
     Segments path;
     if (!path.cut(target)) return std::nullopt;
     auto const route = tree().find(path);
@@ -268,6 +270,21 @@ std::optional<Act> act_of(std::string_view method, std::string_view target) {
     if (meaning.request > 0) act.request = read_id(path[meaning.request].raw).value_or("");
     if (act.session.empty() && act.request.empty()) return std::nullopt;
     return act;
+}
+
+bool starts_work(std::string_view method, std::string_view target) noexcept {
+    static auto const working = [] {
+        std::array<bool, route_count> is{};
+        for (std::string_view const name :
+             {"/session/{sessionID}/message", "/session/{sessionID}/prompt_async", "/session/{sessionID}/command",
+              "/session/{sessionID}/summarize", "/session/{sessionID}/init", "/api/session/{sessionID}/prompt",
+              "/api/session/{sessionID}/compact"}) {
+            is[number_of(name)] = true;
+        }
+        is[ui_route] = false;  // what a table of another version no longer has
+        return is;
+    }();
+    return !is_safe(method) && working[route_of(method, target)];
 }
 
 std::optional<std::string> read_ticket(std::string_view body) {

@@ -21,6 +21,7 @@ struct Closing {
 struct Answer {
     Peer& peer;
     std::string const& method;
+    std::string const& keep;
     std::size_t left;  ///< bytes of head and content that may still come
     Fetched fetched;
     wire::Framing framing;
@@ -62,6 +63,7 @@ Task<error_code> receive_head(Answer& answer) {
         if (!interim) {
             answer.fetched.status = head.status;
             answer.fetched.content_type = head.fields.find("content-type").value_or("");
+            if (!answer.keep.empty()) answer.fetched.kept = head.fields.find(answer.keep).value_or("");
             answer.framing = head.body;
         }
         answer.peer.consume(head.bytes);
@@ -131,7 +133,7 @@ Task<Outcome<Fetched>> fetch(PeerResources const& resources, Dialer& dialer, Fet
     if (unsent == Reason::timed_out) co_return Failure{Side::upstream, Step::request_body, unsent};
 
     // A server may answer before it has read everything and then break off: what it said is still worth reading.
-    Answer answer{peer, request.method, request.max_answer_bytes, {}, {}};
+    Answer answer{peer, request.method, request.keep, request.max_answer_bytes, {}, {}};
     auto why = co_await receive_head(answer);
     if (why) {
         if (unsent) co_return Failure{Side::upstream, Step::request_body, plain(unsent)};

@@ -30,6 +30,19 @@ void check(opencode::Question const& q) {
         check(ask.options);
     }
 }
+void check(opencode::ToolEnded const& ended) {
+    MUST(!ended.call.empty());
+    for (auto const* text : {&ended.session, &ended.call, &ended.tool}) check(*text);
+}
+void check(opencode::StepInfo const& step) {
+    MUST(!step.message.empty() && !step.session.empty());
+    for (auto const* text : {&step.agent, &step.provider, &step.model, &step.finish, &step.error_name}) check(*text);
+    auto const& u = step.usage;
+    MUST(u.cost >= 0 && u.cost <= 1e6);
+    for (auto const n : {u.input, u.output, u.reasoning, u.cache_read, u.cache_write})
+        MUST(n >= 0 && n <= 1'000'000'000'000);
+    for (auto const& call : step.calls) check(call);
+}
 
 }  // namespace
 
@@ -45,8 +58,10 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     if (auto const* asked = std::get_if<opencode::PermissionAsked>(&event.what)) check(asked->permission);
     if (auto const* asked = std::get_if<opencode::QuestionAsked>(&event.what)) check(asked->question);
     if (auto const* seen = std::get_if<opencode::SessionSeen>(&event.what)) MUST(!seen->info.id.empty());
-    if (auto const* step = std::get_if<opencode::StepChanged>(&event.what))
-        MUST(!step->step.message.empty() && !step->step.session.empty());
+    if (auto const* step = std::get_if<opencode::StepChanged>(&event.what)) check(step->step);
+    if (auto const* step = std::get_if<opencode::NewerStepBegan>(&event.what)) check(step->step);
+    if (auto const* step = std::get_if<opencode::NewerStepEnded>(&event.what)) check(step->step);
+    if (auto const* ended = std::get_if<opencode::ToolEnded>(&event.what)) check(*ended);
 
     auto const type = opencode::type_of_long(text);
     auto const place = input.place();
@@ -67,5 +82,11 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
     static_cast<void>(opencode::read_statuses(text));
     static_cast<void>(opencode::read_session(text));
     static_cast<void>(opencode::read_last_step(text));
+    if (auto const steps = opencode::read_steps(text)) {
+        for (auto const& step : *steps) check(step);
+    }
+    if (auto const terminals = opencode::read_terminals(text)) {
+        for (auto const& id : *terminals) MUST(!id.empty() && id.size() <= longest_text);
+    }
     return 0;
 }

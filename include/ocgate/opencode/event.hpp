@@ -56,17 +56,35 @@ struct Usage {
     std::int64_t input = 0, output = 0, reasoning = 0, cache_read = 0, cache_write = 0;
 
     Usage& operator+=(Usage const& more) noexcept;
+    bool operator==(Usage const&) const = default;
 };
 
-/// One assistant message, which is one answer of the model.
+/// A call of a tool that is over.
+struct ToolEnded {
+    std::string session;
+    std::string call;     ///< the same whenever it is told
+    std::string tool;     ///< bash, edit, …; empty in the newer API, where ToolCalled has said it
+    bool failed = false;  ///< also when it was not permitted, and when it was aborted
+    std::int64_t ended_ms = 0;
+};
+
+/// One assistant message, which is one answer of the model, together with the tools that it called: from its beginning
+/// to its end it also waits for these, and for who permits them. A shell command of the user's is such a message, too,
+/// which no model answered.
 struct StepInfo {
     std::string message, session;
     std::string agent, provider, model;
     std::string finish;  ///< `stop`, `tool-calls`, …; empty while it runs and when it was cut off
     std::string error_name, error_text;
     bool completed = false;  ///< told exactly once per message
-    Usage usage;
+    Usage usage;             ///< nothing in it is negative, or so large that sums of it could overflow
     std::int64_t created_ms = 0, completed_ms = 0;
+    std::vector<ToolEnded> calls;  ///< that are over; in what `read_steps` finds only
+
+    /// A model answered, or failed to. Not so: a shell command, and what was given up between two attempts.
+    [[nodiscard]] bool of_model() const noexcept {
+        return !finish.empty() || !error_name.empty() || !(usage == Usage{});
+    }
 };
 
 struct Connected {};
@@ -118,6 +136,36 @@ struct InstanceGone {
     std::string directory;
 };
 struct AllGone {};
+/// What was said in a session was summed up, to make room.
+struct Compacted {
+    std::string session;
+};
+struct TerminalOpened {
+    std::string id;
+};
+struct TerminalClosed {
+    std::string id;
+};
+/// Not told by opencode: which terminals are open in the event's directory (Follower, after a gap).
+struct TerminalsFound {
+    std::vector<std::string> ids;
+};
+
+// What sessions of the newer API tell about their steps (`session.next.*`), in pieces and with no status. The model
+// knows nothing of it.
+
+struct NewerStepBegan {
+    StepInfo step;  ///< who does it, and since when
+};
+struct NewerStepEnded {
+    StepInfo step;  ///< what it came to, and when; not who did it
+};
+struct ToolCalled {
+    std::string session, call, tool;
+};
+struct NewerRetry {
+    std::string session;
+};
 
 struct Event {
     std::string type;
@@ -125,7 +173,8 @@ struct Event {
     std::string directory;  ///< of the instance that speaks; empty like `id`
     std::variant<Unknown, Ignored, Connected, Heartbeat, SessionSeen, SessionGone, StatusChanged, WentIdle,
                  SessionFailed, PermissionAsked, PermissionAnswered, QuestionAsked, QuestionAnswered, StepChanged,
-                 TextWritten, InstanceGone, AllGone>
+                 TextWritten, InstanceGone, AllGone, ToolEnded, Compacted, TerminalOpened, TerminalClosed,
+                 TerminalsFound, NewerStepBegan, NewerStepEnded, ToolCalled, NewerRetry>
         what;
 };
 
@@ -153,5 +202,8 @@ using Statuses = std::vector<std::pair<std::string, Status>>;
 
 /// GET /session/{id}/message?limit=N: the last message of the assistant. The inner one is empty when there is none.
 [[nodiscard]] std::optional<std::optional<StepInfo>> read_last_step(std::string_view json);
+/// The same answer: all messages of the assistant, with their calls, oldest first.
+[[nodiscard]] std::optional<std::vector<StepInfo>> read_steps(std::string_view json);
+[[nodiscard]] std::optional<std::vector<std::string>> read_terminals(std::string_view json);  ///< GET /pty: ids
 
 }  // namespace ocgate::opencode

@@ -17,6 +17,9 @@ struct FollowerSettings {
     /// for each.
     rt::Duration recent = std::chrono::hours(24);
     std::size_t recent_directories = 16;
+    /// Up to then an earlier run of ours heard everything (`Follower::heard_until` of that run): what steps ended since
+    /// is asked for at the first connection. Nothing: there is nothing to catch up on.
+    std::optional<std::chrono::system_clock::time_point> heard_until{};
     std::function<std::chrono::system_clock::time_point()> wall = std::chrono::system_clock::now;
 };
 
@@ -35,6 +38,15 @@ struct FollowerListener {
     /// opencode was asked about this directory and has answered: what `happened` has told of it since, and the model,
     /// are what is true there.
     std::function<void(std::string const& directory)> looked{};
+    /// Each event that was read, before what it makes happen is told. After a gap also what was asked for instead:
+    /// TerminalsFound.
+    std::function<void(Event const&)> heard{};
+    /// A step that ended while, or shortly before, nobody listened. It may have been heard all the same, and it may be
+    /// told more than once; its id says so. Without this hook nothing is asked.
+    std::function<void(StepInfo const&)> missed{};
+    /// opencode's process is gone: nothing runs, waits or is open there any more. Told again and again until there is
+    /// another.
+    std::function<void()> gone{};
 };
 
 /// All calls on the executor's thread; the listener is called from the event loop and may stop it.
@@ -60,6 +72,10 @@ public:
 
     [[nodiscard]] Model const& model() const noexcept;
     [[nodiscard]] TapState const& tap() const noexcept;
+    /// All steps that ended until then have been told, as far as they can be (src/opencode/follower_catch_up.cpp says
+    /// what cannot). After a gap it stays at the gap's beginning until they have been asked for. Nothing: never heard
+    /// anything. Whoever adds up what steps cost keeps this with the sum, for the next run's settings.
+    [[nodiscard]] std::optional<std::chrono::system_clock::time_point> heard_until() const;
 
 private:
     struct Inside;

@@ -23,6 +23,7 @@ struct ProbeResult {
     bool up = false;
     std::string version;  ///< at most 64 characters, of those that versions are made of; may be empty
     std::string reason;   ///< when not up: "the dial was refused", "401: the upstream's credentials are wrong", …
+    bool silent = false;  ///< it took the question and did not answer in time
     rt::Duration took{};
 };
 

@@ -43,6 +43,11 @@ struct Act {
 /// Nothing for a method that is safe, and for whatever concerns no session.
 [[nodiscard]] std::optional<Act> act_of(std::string_view method, std::string_view target);
 
+/// Whether this request sets a model to work, so that it costs money: a prompt of either API, a command, a summary, the
+/// writing of AGENTS.md. Not what ends or goes on with work under way (abort, answers), and no shell. Of a method that
+/// is not safe everything counts, for what the server makes of `post` is its own affair. Allocates nothing.
+[[nodiscard]] bool starts_work(std::string_view method, std::string_view target) noexcept;
+
 /// The query parameter that the server takes credentials from.
 inline constexpr std::string_view credential_parameter = "auth_token";
 

@@ -17,11 +17,13 @@ struct FetchRequest {
     std::string fields;                        ///< further header lines, each with CRLF
     std::string body;                          ///< sent with Content-Length unless empty with GET
     std::size_t max_answer_bytes = 64 * 1024;  ///< head and content; more is Reason::body_too_large
+    std::string keep{};                        ///< the name, in lower case, of one more field of the answer's head
 };
 
 struct Fetched {
     unsigned status = 0;
     std::string content_type;
+    std::string kept;  ///< the value of that field
     std::string body;
 };
 

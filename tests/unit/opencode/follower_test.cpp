@@ -1,139 +1,14 @@
 // The follower over pipes in memory: what it asks after a connection, and how events and answers become happenings.
-#include "ocgate/opencode/follower.hpp"
-
-#include <gmock/gmock.h>
-
-#include <algorithm>
-#include <map>
-
-#include "support/bench.hpp"
+#include "follower_kit.hpp"
 
 namespace ocgate::opencode {
 namespace {
-using namespace std::chrono_literals;
-using test::ScriptedDialer;
 using testing::Contains;
 using testing::ElementsAre;
-using testing::HasSubstr;
 using testing::IsEmpty;
-
-std::string event(std::string_view type, std::string_view properties, std::string_view directory = "/w") {
-    return R"({"directory":")" + std::string(directory) + R"(","payload":{"id":"evt_1","type":")" + std::string(type) +
-           R"(","properties":)" + std::string(properties) + "}}";
-}
-std::string const connected_event = R"({"payload":{"type":"server.connected","properties":{}}})";
-std::string const asked = R"({"id":"per_1","sessionID":"ses_1","permission":"bash","patterns":["ls"],)"
-                          R"("metadata":{"command":"ls"},"always":["ls *"]})";
-
-std::string session(std::string_view id, std::string_view parent = "") {
-    auto const up = parent.empty() ? std::string() : R"("parentID":")" + std::string(parent) + "\",";
-    return R"({"id":")" + std::string(id) + R"(",)" + up +
-           R"("directory":"/w","title":"Fix it","time":{"created":1,"updated":2}})";
-}
 
 /// A day back.
 std::string const recent = "/experimental/session?limit=100&start=1699913600000";
-
-std::string session_in(std::string_view id, std::string_view directory, std::int64_t updated_ms = 1'699'999'000'000) {
-    return R"({"id":")" + std::string(id) + R"(","directory":")" + std::string(directory) +
-           R"(","title":"Fix it","time":{"created":1,"updated":)" + std::to_string(updated_ms) + "}}";
-}
-
-/// Plays opencode: the first connection made is the stream, the others are answered from a table.
-class FollowerTest : public testing::Test {
-protected:
-    FollowerTest() { begin(); }
-    ~FollowerTest() override {
-        stop();
-        EXPECT_TRUE(bench.nothing_left()) << "a task, window or deadline is left";
-    }
-
-    void begin() {
-        follower = std::make_unique<Follower>(
-            bench.resources, settings(),
-            FollowerListener{
-                .happened = [this](Happening const& one) { happened.push_back(one); },
-                .counted = [this](std::string_view type, Taken taken) { counted[std::string(type)].push_back(taken); },
-                .connection = [this](bool on, std::string const&) { connections.push_back(on); },
-                .looked =
-                    [this](std::string const& directory) {
-                        looked.push_back(directory);
-                        pending_then = follower->model().pending().size();
-                    }},
-            [] { return 0.0; });
-    }
-    void stop() {
-        bool stopped = false;
-        follower->stop([&] { stopped = true; });
-        bench.advance(2s);
-        EXPECT_TRUE(stopped);
-    }
-    FollowerSettings settings() const {
-        FollowerSettings made;
-        made.tap = {.dialer = dialer, .host = "h", .authorization = Secret("Basic x")};
-        made.wall = [] { return std::chrono::system_clock::time_point(1'700'000'000s); };
-        return made;
-    }
-    void start() {
-        follower->start();
-        bench.settle();
-        stream = dialer->ends.size() - 1;
-        dialer->ends[stream].take();
-        dialer->ends[stream].send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
-        tell(connected_event);
-    }
-    void tell(std::string_view json) {
-        dialer->ends[stream].send("data: " + std::string(json) + "\n\n");
-        serve();
-    }
-    /// While opencode says that it lives.
-    void pass(rt::Duration time) {
-        for (; time > 0s; time -= 10s) {
-            bench.advance(std::min<rt::Duration>(time, 10s));
-            tell(R"({"payload":{"type":"server.heartbeat","properties":{}}})");
-        }
-    }
-    /// Answers what is asked until nothing is.
-    void serve() {
-        for (bool busy = true; busy;) {
-            busy = false;
-            bench.settle();
-            for (std::size_t i = 0; i < dialer->ends.size(); ++i) {
-                if (i == stream || dialer->ends[i].closed()) continue;
-                auto const request = dialer->ends[i].take();
-                if (request.empty()) continue;
-                EXPECT_THAT(request, HasSubstr("\r\nAuthorization: Basic x\r\n"));
-                auto const target = request.substr(4, request.find(' ', 4) - 4);
-                requests.push_back(target);
-                auto const found = answers.find(target);
-                auto const body = found != answers.end() ? found->second : std::string("[]");
-                auto const status = body.empty() ? "404 Not Found" : "200 OK";
-                dialer->ends[i].send("HTTP/1.1 " + std::string(status) +
-                                     "\r\nContent-Type: application/json\r\nContent-Length: " +
-                                     std::to_string(body.size()) + "\r\n\r\n" + body);
-                busy = true;
-            }
-        }
-    }
-    template <class T>
-    std::size_t count() const {
-        std::size_t n = 0;
-        for (auto const& one : happened) n += std::holds_alternative<T>(one) ? 1 : 0;
-        return n;
-    }
-
-    test::Bench bench;
-    std::shared_ptr<ScriptedDialer> dialer = std::make_shared<ScriptedDialer>();
-    std::size_t stream = 0;
-    std::map<std::string, std::string> answers;
-    std::vector<std::string> requests;
-    std::vector<Happening> happened;
-    std::map<std::string, std::vector<Taken>> counted;
-    std::vector<bool> connections;
-    std::vector<std::string> looked;
-    std::size_t pending_then = 0;
-    std::unique_ptr<Follower> follower;
-};
 
 TEST_F(FollowerTest, TellsAPermissionAndItsAnswer) {
     start();
@@ -264,7 +139,9 @@ TEST_F(FollowerTest, FindsWhatWasAskedWhileNobodyListened) {
     start();
     ASSERT_EQ(count<PermissionPending>(), 1u);
     for (auto const& one : happened) {
-        if (auto const* pending = std::get_if<PermissionPending>(&one)) EXPECT_EQ(pending->root.title, "Fix it");
+        if (auto const* pending = std::get_if<PermissionPending>(&one)) {
+            EXPECT_EQ(pending->root.title, "Fix it");
+        }
     }
     EXPECT_THAT(looked, ElementsAre("/w"));
     pass(1s);

@@ -2,28 +2,18 @@
 #include <gmock/gmock.h>
 
 #include <cctype>
-#include <filesystem>
-#include <fstream>
 #include <map>
 #include <random>
 #include <set>
 
 #include "happenings.hpp"
 #include "ocgate/opencode/event_cutter.hpp"
+#include "recordings_kit.hpp"
 
 namespace ocgate::opencode {
 namespace {
 
 using Words = std::vector<std::string>;
-
-std::filesystem::path folder() {
-    return std::filesystem::path(__FILE__).parent_path().parent_path().parent_path() / "recordings";
-}
-
-std::string contents(std::string const& scenario) {
-    std::ifstream file(folder() / (scenario + ".global.sse"), std::ios::binary);
-    return {std::istreambuf_iterator<char>(file), {}};
-}
 
 /// S1, S2, … for sessions in the order in which they are told of first; likewise P and Q for what is asked.
 class Aliases {
@@ -86,7 +76,7 @@ class Recordings : public testing::TestWithParam<Recording> {};
 
 TEST_P(Recordings, TellWhatHappenedWhateverTheSplit) {
     auto const& [scenario, happenings] = GetParam();
-    auto const bytes = contents(scenario);
+    auto const bytes = recording_of(scenario);
     ASSERT_GT(bytes.size(), 0U) << "no recording of " << scenario << "; tests/recordings/record " << scenario;
     auto const fixed = [](std::size_t size) { return [size] { return size; }; };
     for (std::size_t size : {bytes.size(), std::size_t{1}, std::size_t{7}, std::size_t{1000}}) {
@@ -105,7 +95,7 @@ TEST_P(Recordings, TellWhatHappenedWhateverTheSplit) {
 
 /// Twice in a row is as if a second stream had told the same: ids that are over do not come back.
 TEST_P(Recordings, AskNothingTwice) {
-    auto const bytes = contents(GetParam().scenario);
+    auto const bytes = recording_of(GetParam().scenario);
     Model model;
     replay(
         bytes, [] { return std::size_t{4096}; }, model);
@@ -147,8 +137,11 @@ INSTANTIATE_TEST_SUITE_P(
         Recording{"child_permission",
                   {"S1 began", "P1 pending: bash echo from-child, S2 of S1", "P1 over: once",
                    "S1 completed, 4 steps by build: Parent done"}},
-        Recording{"shell", {"S1 began"}}, Recording{"refused", {"S1 failed: UnknownError"}},
-        Recording{"deleted_busy", {"S1 began", "S1 deleted"}},
+        Recording{
+            "fork",
+            {"S1 began", "P1 pending: bash echo once, S1", "P1 over: once", "S1 completed, 2 steps by build: Ran it"}},
+        Recording{"terminal", {}}, Recording{"terminal_disposed", {}}, Recording{"shell", {"S1 began"}},
+        Recording{"refused", {"S1 failed: UnknownError"}}, Recording{"deleted_busy", {"S1 began", "S1 deleted"}},
         Recording{"compaction",
                   {"S1 began", "S1 completed, 1 steps by build: All done", "S1 began",
                    "S1 completed, 1 steps by compaction: A title"}},
@@ -158,11 +151,11 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(RecordingsFolder, IsAllInTheTable) {
     std::set<std::string> names;
-    for (auto const& entry : std::filesystem::directory_iterator(folder())) {
+    for (auto const& entry : std::filesystem::directory_iterator(recordings_folder())) {
         auto const name = entry.path().filename().string();
         if (name.ends_with(".global.sse")) names.insert(name.substr(0, name.find('.')));
     }
-    EXPECT_EQ(names.size(), 23U);
+    EXPECT_EQ(names.size(), 26U);
 }
 
 }  // namespace

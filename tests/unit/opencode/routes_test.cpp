@@ -163,5 +163,42 @@ TEST(Acts, SayWhatAPersonsRequestDoesToWhichSession) {
     EXPECT_FALSE(act_of("HEAD", "/session/ses_1/abort"));
 }
 
+// A prompt that is spelled so that the server takes it and we do not would cost what nobody allowed.
+TEST(Work, IsStartedByWhateverTheServerTakesForAPrompt) {
+    for (std::string const path :
+         {"/session/ses_1/message", "/session/ses_1/prompt_async", "/session/ses_1/command", "/session/ses_1/summarize",
+          "/session/ses_1/init", "/api/session/ses_1/prompt", "/api/session/ses_1/compact"}) {
+        std::string loud, doubled, coded = path;
+        for (char const c : path) {
+            loud += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+            doubled += c == '/' ? "//" : std::string(1, c);
+        }
+        auto const last = path.rfind('/') + 1;
+        constexpr char hex[] = "0123456789abcdef";
+        coded.replace(last, 1, {'%', hex[path[last] >> 4], hex[path[last] & 15]});
+        for (auto const& spelled : {path, loud, doubled, coded, path + "/", path + "//", path + "?directory=/x",
+                                    path + "/?a=/b", "/" + path, path + "?"}) {
+            EXPECT_TRUE(starts_work("POST", spelled)) << spelled;
+            for (auto const* method : {"post", "Post", "PUT", "PATCH", "BREW"})
+                EXPECT_TRUE(starts_work(method, spelled)) << method << spelled;
+            for (auto const* method : {"GET", "HEAD", "OPTIONS"})
+                EXPECT_FALSE(starts_work(method, spelled)) << method << spelled;
+        }
+        // None of these reaches it there either.
+        for (auto const& other : {path + "/x", path + "%2f", path + ";", "/x/.." + path, path + "%", path + "x"})
+            EXPECT_FALSE(starts_work("POST", other)) << other;
+    }
+}
+
+TEST(Work, IsNotStartedByWhatEndsItAnswersItOrCostsNothing) {
+    for (auto const* target :
+         {"/session", "/session/ses_1", "/session/ses_1/abort", "/session/ses_1/shell", "/session/ses_1/fork",
+          "/session/ses_1/revert", "/session/ses_1/share", "/session/ses_1/message/msg_1",
+          "/session/ses_1/permissions/per_1", "/permission/per_1/reply", "/question/que_1/reply",
+          "/api/session/ses_1/interrupt", "/api/session/ses_1/permission/per_1/reply", "/api/session", "/pty", "/",
+          "/_ocgate/notifications/test", "", "*"})
+        EXPECT_FALSE(starts_work("POST", target)) << target;
+}
+
 }  // namespace
 }  // namespace ocgate::opencode

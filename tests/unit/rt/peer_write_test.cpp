@@ -1,6 +1,8 @@
 // Peer over a pipe in memory: writing, and what holds it back.
 #include <gmock/gmock.h>
 
+#include <deque>
+
 #include "support/bench.hpp"
 
 namespace ocgate::rt {
@@ -17,7 +19,8 @@ protected:
         EXPECT_TRUE(bench.nothing_left());
     }
     test::Result<error_code> write(Gather pieces, Duration progress, Instant total = never) {
-        return bench.start(peer->write(pieces, progress, total));
+        auto& kept = written_.emplace_back(pieces);  // for as long as it waits
+        return bench.start(peer->write(kept, progress, total));
     }
     std::string take(std::size_t n) {
         auto taken = end.take(n);
@@ -27,6 +30,9 @@ protected:
     test::Bench bench{4096};
     test::PipeEnd end{nullptr};
     PeerPtr peer;
+
+private:
+    std::deque<Gather> written_;
 };
 
 TEST_F(PeerWrite, PiecesLeaveInTheirOrderAtOnce) {
@@ -35,7 +41,7 @@ TEST_F(PeerWrite, PiecesLeaveInTheirOrderAtOnce) {
     EXPECT_EQ(**written, error_code());
     EXPECT_EQ(end.waiting(), "abcdef");
     EXPECT_EQ(peer->sent(), 6u);
-    EXPECT_EQ(peer->take_sent(), 6u);
+    peer->count_anew();
     EXPECT_EQ(peer->sent(), 0u);
     EXPECT_TRUE(*write({}, 1s));
 }
@@ -69,6 +75,27 @@ TEST_F(PeerWrite, ProgressBoundsTheWaitForEachFurtherPiece) {
     ASSERT_TRUE(*written);
     EXPECT_EQ(**written, Reason::timed_out);
     EXPECT_EQ(peer->sent(), 15u);
+}
+
+TEST_F(PeerWrite, IsCountedBesideOthersWhileItWaits) {
+    Traffic traffic;
+    traffic.sent.add(1000);
+    peer->count_in(traffic);
+    std::string const text(30, 'x');
+    auto const written = write({text}, Duration::max());
+    EXPECT_EQ(traffic.sent.value(), 1010u);
+    bench.advance(7s);
+    EXPECT_EQ(std::chrono::nanoseconds(traffic.waited_ns.value()), 5s) << "every 5 s";
+    take(10);
+    EXPECT_EQ(std::chrono::nanoseconds(traffic.waited_ns.value()), 7s) << "and when it is over";
+    bench.advance(1h);
+    EXPECT_FALSE(*written) << "counting ends no wait";
+    EXPECT_EQ(std::chrono::nanoseconds(traffic.waited_ns.value()), 1h + 7s);
+    take(10);
+    ASSERT_TRUE(*written);
+    EXPECT_EQ(**written, error_code());
+    EXPECT_EQ(traffic.sent.value(), 1030u);
+    EXPECT_EQ(peer->sent(), 30u);
 }
 
 TEST_F(PeerWrite, TotalBoundsTheWholeEvenWithProgress) {
