@@ -76,6 +76,8 @@ std::string_view to_string(Reason reason) noexcept {
             return "unauthorized";
         case Reason::throttled:
             return "throttled";
+        case Reason::over_budget:
+            return "over_budget";
         case Reason::forbidden:
             return "forbidden";
         case Reason::misdirected:
@@ -130,6 +132,7 @@ unsigned status_for(Failure const& failure) noexcept {
         case Reason::unauthorized:
             return failure.side == Side::upstream ? 502 : 401;  // upstream: it is the gateway that is not let in
         case Reason::throttled:
+        case Reason::over_budget:
             return 429;
         case Reason::forbidden:
             return 403;

@@ -236,7 +236,7 @@ rt::Task<void> Herald::stop(rt::Instant until) {
     stop_alarm_.set(until);  // an exchange under way would wait for longer
     for (auto const& [key, test] : std::map(tests_)) test->changed.notify();
     co_await tasks_.join();
-    co_await center_->stop();
+    co_await center_->stop(until);
     co_await courier_->stop(until);
     co_await keeper_.stop();
     stop_alarm_.set(rt::never);

@@ -254,6 +254,24 @@ void Teller::upstream(bool up, std::string_view why, rt::Instant now) {
                   .facts = dumped(facts)});
 }
 
+void Teller::crossed(Crossed const& what) {
+    json const facts{{"at_ms", now_ms()},
+                     {"budget",
+                      {{"period", period_words[static_cast<std::size_t>(what.period)]},
+                       {"name", what.name},
+                       {"spent", what.spent},
+                       {"limit", what.usd},
+                       {"part", what.part},
+                       {"block", what.block},
+                       {"refused", what.refused},
+                       {"until", what.until}}}};
+    needs_.raise({.key = what.key,
+                  .kind = "budget",
+                  .subject = "budget",
+                  .weight = notify::Weight::error,
+                  .facts = dumped(facts)});
+}
+
 // ---- over a restart
 
 void Teller::knows(notify::Raised const& raised, rt::Instant now) {

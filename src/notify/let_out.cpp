@@ -60,9 +60,10 @@ constexpr Key retry[] = {{"attempt", As::number, Privacy::summary},
                          {"next_ms", As::number, Privacy::summary},
                          {"message", As::text, Privacy::full}};
 constexpr Key upstream[] = {{"since_ms", As::number, Privacy::minimal}, {"why", As::text, Privacy::full}};
-constexpr Key budget[] = {{"spent", As::number, Privacy::summary},
-                          {"limit", As::number, Privacy::summary},
-                          {"period", As::line, Privacy::summary}};
+constexpr Key budget[] = {{"period", As::line, Privacy::summary},  {"name", As::line, Privacy::summary},
+                          {"spent", As::number, Privacy::summary}, {"limit", As::number, Privacy::summary},
+                          {"part", As::number, Privacy::summary},  {"block", As::flag, Privacy::summary},
+                          {"refused", As::flag, Privacy::summary}, {"until", As::line, Privacy::summary}};
 
 /// Secrets are looked for in text without control characters, which would hide their shape, and before anything is cut.
 std::string safe(json const& text, Lines lines, std::size_t most = max_text_bytes) {

@@ -1,4 +1,5 @@
-// The one place that knows time zones: cctz reads the machine's tzdata, writes nothing and reports errors as values.
+// Time zones, as bridge/calendar.cpp has them: cctz reads the machine's tzdata, writes nothing and reports errors as
+// values.
 #include <cctz/civil_time.h>
 #include <cctz/time_zone.h>
 

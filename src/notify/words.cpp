@@ -29,6 +29,10 @@ public:
         auto const* const found = at(pointer);
         return found && found->is_number() ? found->get<double>() : 0;
     }
+    [[nodiscard]] bool flag(char const* pointer) const {
+        auto const* const found = at(pointer);
+        return found && found->is_boolean() && found->get<bool>();
+    }
     [[nodiscard]] std::vector<std::string> list(char const* pointer) const {
         auto const* const found = at(pointer);
         return found && found->is_array() ? found->get<std::vector<std::string>>() : std::vector<std::string>();
@@ -188,17 +192,28 @@ void upstream_down(Facts const& facts, Message& message) {
 void budget(Facts const& facts, Message& message) {
     auto const spent = facts.number("/budget/spent");
     auto const limit = facts.number("/budget/limit");
+    auto const part = facts.number("/budget/part");
     auto const period = facts.text("/budget/period");
+    auto const name = facts.text("/budget/name");
+    auto const until = facts.text("/budget/until");
     message.priority = 4;
-    message.title = message.project + " has used its budget";
-    message.body = session_words(facts) + " brought it to its limit";
-    if (spent > 0) {
-        auto words = dollars(spent);
-        if (limit > 0) words += " of " + dollars(limit);
-        if (!period.empty()) words += " for " + period;
-        message.body += ": " + words;
-        message.fields.push_back({"Spent", words});
+    message.title = "A budget has reached a limit";
+    message.body = "What agents cost has reached a limit that was set to it";
+    if (spent <= 0 || limit <= 0) return;  // of that nothing is to be told
+    auto const of = (period.empty() ? std::string() : period + "'s ") + "budget is spent";
+    message.title = (part > 0 && part != 1 ? whole(part * 100 + 0.5) + " % of the " : "The ") + of;
+    auto const words = dollars(spent) + " of " + dollars(limit) + " (" + whole(100 * spent / limit) + " %)";
+    message.body = words + (name.empty() ? "" : ", " + name);
+    message.fields.push_back({"Spent", words});
+    if (!name.empty()) message.fields.push_back({"Period", name});
+    std::string prompts = "not refused";
+    if (facts.flag("/budget/refused")) {
+        prompts = "refused until " + (until.empty() ? "it is over" : until);
+    } else if (facts.flag("/budget/block")) {
+        prompts = "refused once it is spent";
     }
+    add_line(message.body, "New prompts are " + prompts + ".");
+    message.fields.push_back({"Prompts", prompts});
 }
 
 void digest(Facts const& facts, Message& message) {

@@ -39,6 +39,7 @@ enum class Reason : std::uint8_t {
     body_too_large,
     unauthorized,
     throttled,
+    over_budget,  ///< what may be spent in this day or month is spent
     forbidden,
     misdirected,  ///< a Host that `allowed_hosts` does not list (RFC 9110 §15.5.20)
     timed_out,

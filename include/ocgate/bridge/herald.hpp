@@ -100,8 +100,12 @@ public:
     void looked(std::string_view directory);
     /// Whether opencode answers its health probe.
     void upstream(bool up, std::string const& why);
+    void crossed(Crossed const& what) { teller_.crossed(what); }
     /// A person's request that was let in, and its end.
     void acted(opencode::Act const& act, std::string_view user);
+
+    /// The outbox failed for somebody else who uses the store.
+    void in_trouble(notify::OutboxError const& error);
 
     // What people ask of it.
     /// Sends a test to `target` (empty: to each) and waits for what becomes of it. Nothing: no such target, or
@@ -138,7 +142,6 @@ private:
     rt::Task<void> remember_mutes();
     void ask_for_left();
     void break_off();
-    void in_trouble(notify::OutboxError const& error);
     void raise(notify::Raised raised);
     void taken_up(notify::Raised const& raised);
     void told(notify::Told const& what);

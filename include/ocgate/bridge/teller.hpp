@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "ocgate/bridge/purse.hpp"
 #include "ocgate/notify/center.hpp"
 #include "ocgate/opencode/model.hpp"
 
@@ -41,6 +42,8 @@ public:
     void happened(opencode::Happening const& happening, rt::Instant now);
     /// Whether opencode can be reached. Told once when it cannot, and withdrawn when it can again.
     void upstream(bool up, std::string_view why, rt::Instant now);
+    /// A part of a budget is spent. Not withdrawn: it stays true.
+    void crossed(Crossed const& what);
 
     // After a restart, when this knows nothing yet, and beside `happened`.
 

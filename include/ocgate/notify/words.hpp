@@ -21,7 +21,7 @@ namespace ocgate::notify {
 ///   error       {name, text, status}                                             error
 ///   retry       {attempt, message, next_ms}                                      retry
 ///   upstream    {since_ms, why}                                                  upstream_down
-///   budget      {spent, limit, period}                                           budget
+///   budget      {period, name, spent, limit, part (told at it), block, refused, until}   budget
 ///   items       [text]; with waiting: how many there are in all                  digest
 [[nodiscard]] Message compose(nlohmann::json const& facts, Privacy privacy);
 

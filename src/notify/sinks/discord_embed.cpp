@@ -45,8 +45,7 @@ constexpr Default defaults[] = {
      "Session `{{project|default:opencode}}` keeps asking its provider", 15105570},
     {"upstream_down", "🚨 **OpenCode Down**", "OpenCode Unreachable", "`{{project|default:opencode}}` does not answer",
      15158332},
-    {"budget", "💰 **OpenCode Budget**", "Budget Used", "Session `{{project|default:opencode}}` is at its limit",
-     15105570},
+    {"budget", "💰 **OpenCode Budget**", "", "", 15105570},
     {"digest", "🗞️ **OpenCode Digest**", "While It Was Quiet", "", colour_resolved},
     {"test", "🔔 **OpenCode Test**", "Test from ocgate", "", 3447003},
 };

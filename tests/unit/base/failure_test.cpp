@@ -35,6 +35,7 @@ TEST(Failure, GivesStatusAndReason) {
         {{client, Step::admission, Reason::unauthorized}, 401, Reason::unauthorized},
         {{upstream, Step::response_head, Reason::unauthorized}, 502, Reason::unauthorized},
         {{client, Step::admission, Reason::throttled}, 429, Reason::throttled},
+        {{client, Step::admission, Reason::over_budget}, 429, Reason::over_budget},
         {{client, Step::admission, Reason::forbidden}, 403, Reason::forbidden},
         {{client, Step::admission, Reason::misdirected}, 421, Reason::misdirected},
         {{gateway, Step::admission, Reason::too_many}, 503, Reason::too_many},

@@ -88,6 +88,29 @@ TEST_F(TellerTest, AQuestionSaysWhatIsAsked) {
     EXPECT_THAT(ends, ElementsAre("question/que_1 rejected"));
 }
 
+TEST_F(TellerTest, ABudgetIsToldUnderItsOwnKeyAndIsAboutNoSession) {
+    teller.crossed({.key = "budget/day/2026-11-26/1/20",
+                    .period = Period::day,
+                    .name = "2026-11-26",
+                    .spent = 20.5,
+                    .usd = 20,
+                    .part = 1,
+                    .block = true,
+                    .refused = true,
+                    .until = "2026-11-27 00:00 UTC"});
+    ASSERT_THAT(raises, SizeIs(1));
+    EXPECT_EQ(raises[0].key, "budget/day/2026-11-26/1/20");
+    EXPECT_EQ(raises[0].kind, "budget");
+    EXPECT_EQ(raises[0].subject, "budget");
+    EXPECT_EQ(raises[0].weight, notify::Weight::error);
+    EXPECT_EQ(facts()["at_ms"], 1'700'000'000'000);
+    EXPECT_FALSE(facts().contains("project"));
+    json const budget{{"period", "day"}, {"name", "2026-11-26"}, {"spent", 20.5},   {"limit", 20.0},
+                      {"part", 1.0},     {"block", true},        {"refused", true}, {"until", "2026-11-27 00:00 UTC"}};
+    EXPECT_EQ(facts()["budget"], budget);
+    EXPECT_THAT(ends, IsEmpty());
+}
+
 TEST_F(TellerTest, ACompletionIsToldWhenItTookLong) {
     TurnCompleted turn;
     turn.root = root;

@@ -1,0 +1,199 @@
+#include "ocgate/bridge/purse.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "calendar.hpp"
+
+namespace ocgate::bridge {
+namespace {
+using nlohmann::json;
+using Time = Purse::Time;
+using std::chrono::milliseconds;
+
+constexpr double billion = 1e9;
+constexpr double most_usd = 1e9;  ///< of one step or budget: beyond, it is no price
+constexpr std::int64_t version = 1;
+constexpr std::array periods{Period::day, Period::month};
+
+std::int64_t billionths(double usd) noexcept {
+    return std::isfinite(usd) ? std::llround(std::clamp(usd, 0.0, most_usd) * billion) : 0;
+}
+
+/// The shortest digits that are this number.
+std::string digits(double number) {
+    std::array<char, 32> out{};
+    auto const end = std::to_chars(out.data(), out.data() + out.size(), number).ptr;
+    return {out.data(), end};
+}
+
+std::string_view word_of(Period period) noexcept { return period_words[static_cast<std::size_t>(period)]; }
+
+/// The period before `when`'s, its own, and the one after it.
+std::array<std::string, 3> around(Period period, std::string const& zone, Time when) {
+    auto now = term_at(period, zone, when);
+    return {term_at(period, zone, now.begin - std::chrono::seconds(1)).name, std::move(now.name),
+            term_at(period, zone, now.end).name};
+}
+
+std::int64_t ms_of(Time time) { return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count(); }
+
+/// A time that a document names; nothing for what is none.
+std::optional<Time> time_in(json const& note, char const* name) {
+    auto const found = note.find(name);
+    if (found == note.end() || !found->is_number_integer()) return std::nullopt;
+    milliseconds const since(found->get<std::int64_t>());
+    constexpr auto latest = std::chrono::floor<milliseconds>(Time::max().time_since_epoch());
+    if (since < milliseconds(0) || since > latest) return std::nullopt;
+    return Time(since);
+}
+
+std::vector<std::string> texts_in(json const& note, char const* name, std::size_t most) {
+    std::vector<std::string> texts;
+    auto const found = note.find(name);
+    if (found == note.end() || !found->is_array()) return texts;
+    for (auto const& one : *found) {
+        if (texts.size() == most) break;
+        if (one.is_string()) texts.push_back(one.get<std::string>());
+    }
+    return texts;
+}
+
+}  // namespace
+
+// ---- what is spent
+
+std::int64_t Purse::sum(Period period, std::string_view name) const {
+    auto const& sums = sums_[static_cast<std::size_t>(period)];
+    auto const found = sums.find(name);
+    return found == sums.end() ? 0 : found->second;
+}
+
+void Purse::add(Period period, std::string const& name, std::int64_t amount) {
+    auto& sum = sums_of(period)[name];
+    sum += std::min(amount, std::numeric_limits<std::int64_t>::max() - sum);
+}
+
+void Purse::remember(std::string_view step) {
+    if (!known_.emplace(step).second) return;
+    steps_.emplace_back(step);
+    if (steps_.size() <= max_steps) return;
+    known_.erase(steps_.front());
+    steps_.pop_front();
+}
+
+bool Purse::count(std::string_view step, double usd, Time ended, Time now) {
+    auto const id = step.substr(0, max_id_bytes);
+    if (known_.contains(id)) return false;
+    remember(id);
+    if (ended <= Time() || ended > now + std::chrono::hours(24)) ended = now;
+    if (auto const amount = billionths(usd); amount > 0) {
+        for (auto const period : periods) add(period, term_at(period, rules_.time_zone, ended).name, amount);
+    }
+    forget(now);
+    return true;
+}
+
+double Purse::spent(Period period, Time now) const {
+    return static_cast<double>(sum(period, term_at(period, rules_.time_zone, now).name)) / billion;
+}
+
+void Purse::forget(Time now) {
+    std::array<std::array<std::string, 3>, 2> kept;
+    for (auto const period : periods) {
+        auto& names = kept[static_cast<std::size_t>(period)] = around(period, rules_.time_zone, now);
+        std::erase_if(sums_of(period),
+                      [&](auto const& one) { return std::find(names.begin(), names.end(), one.first) == names.end(); });
+    }
+    std::erase_if(told_, [&](std::string const& told) {
+        return std::none_of(periods.begin(), periods.end(), [&](Period period) {
+            auto const& names = kept[static_cast<std::size_t>(period)];
+            return std::any_of(names.begin(), names.end(), [&](std::string const& name) {
+                return told.starts_with(std::string(word_of(period)) + "/" + name + "/");
+            });
+        });
+    });
+    while (told_.size() > max_told) told_.erase(told_.begin());
+}
+
+// ---- what it comes to
+
+std::vector<Crossed> Purse::crossed(Time now) {
+    std::vector<Crossed> news;
+    for (auto const& budget : rules_.budgets) {
+        auto const limit = billionths(budget.usd);
+        if (limit == 0) continue;
+        auto const term = term_at(budget.period, rules_.time_zone, now);
+        auto const spent = sum(budget.period, term.name);
+        auto const prefix = std::string(word_of(budget.period)) + "/" + term.name + "/";
+        std::optional<double> largest;
+        bool is_new = false;
+        for (auto const part : budget.notify_at) {
+            if (spent < billionths(part * budget.usd)) continue;
+            bool const untold = told_.insert(prefix + digits(part) + "/" + digits(budget.usd)).second;
+            if (largest && part <= *largest) continue;
+            largest = part;
+            is_new = untold;
+        }
+        if (!is_new) continue;
+        news.push_back({.key = "budget/" + prefix + digits(*largest) + "/" + digits(budget.usd),
+                        .period = budget.period,
+                        .name = term.name,
+                        .spent = static_cast<double>(spent) / billion,
+                        .usd = budget.usd,
+                        .part = *largest,
+                        .block = budget.block,
+                        .refused = budget.block && spent >= limit,
+                        .until = local_time(rules_.time_zone, term.end)});
+    }
+    return news;
+}
+
+std::optional<Purse::Blocked> Purse::blocked(Time now) const {
+    std::optional<Blocked> longest;
+    for (auto const& budget : rules_.budgets) {
+        auto const limit = billionths(budget.usd);
+        if (!budget.block || limit == 0) continue;
+        auto const term = term_at(budget.period, rules_.time_zone, now);
+        if (sum(budget.period, term.name) < limit) continue;
+        if (!longest || term.end > longest->until) longest = Blocked{budget.period, term.end};
+    }
+    return longest;
+}
+
+Time Purse::end_of_day(Time now) const { return term_at(Period::day, rules_.time_zone, now).end; }
+
+// ---- over a restart
+
+std::string Purse::note(std::optional<Time> heard_until) const {
+    json note{{"version", version}, {"told", told_}, {"steps", steps_}};
+    for (auto const period : periods) note[std::string(word_of(period))] = sums_[static_cast<std::size_t>(period)];
+    if (heard_until) note["heard_until_ms"] = ms_of(*heard_until);
+    return note.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::optional<Purse::Left> Purse::restore(std::string_view text, Time now) {
+    auto const note = json::parse(text, nullptr, false);
+    if (!note.is_object() || note.value("version", json()) != version) return std::nullopt;
+    for (auto const period : periods) {
+        auto const sums = note.find(word_of(period));
+        if (sums == note.end() || !sums->is_object()) continue;
+        for (auto const& [name, amount] : sums->items()) {
+            auto const whole = amount.is_number_integer() ? amount.get<std::int64_t>() : 0;
+            if (whole > 0) add(period, name, whole);
+        }
+    }
+    for (auto& told : texts_in(note, "told", max_told)) told_.insert(std::move(told));
+    forget(now);
+    Left left{time_in(note, "heard_until_ms"), texts_in(note, "steps", max_steps)};
+    auto const own = std::exchange(steps_, {});
+    known_.clear();
+    for (auto const& step : left.steps) remember(std::string_view(step).substr(0, max_id_bytes));
+    for (auto const& step : own) remember(step);
+    return left;
+}
+
+}  // namespace ocgate::bridge
