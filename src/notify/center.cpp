@@ -32,6 +32,7 @@ void Center::then(Step step) {
 rt::Task<void> Center::work(Center* self) {
     co_await rt::pause();  // who has something written goes on first
     while (!self->steps_.empty()) {
+        if (self->stopping_ && self->needs_.deadlines.now() >= self->stop_by_) co_return self->leave();
         auto const step = std::move(self->steps_.front());
         self->steps_.pop_front();
         for (;;) {
@@ -50,8 +51,17 @@ rt::Task<void> Center::work(Center* self) {
     }
 }
 
-rt::Task<void> Center::stop() {
+void Center::leave() {
+    auto const left = std::exchange(steps_, {}).size();
+    ++counts_.store_trouble;
+    if (!needs_.trouble) return;
+    needs_.trouble({Trouble::busy, "the time to stop is over: " + std::to_string(left) +
+                                       " changes of incidents are not written, the next start asks opencode anew"});
+}
+
+rt::Task<void> Center::stop(rt::Instant until) {
     stopping_ = true;
+    stop_by_ = until;
     for (auto& [key, active] : active_) active->deadline.set(rt::never);
     if (pausing_) paused_.notify();
     while (working_) co_await stopped_.wait();

@@ -116,8 +116,9 @@ public:
     /// changed anew and keep one that has not; open ones go on where they are, and stay silent for as long as a hold
     /// says; what nobody is to be told of any more ends.
     void route_again();
-    /// What was taken is written first. Returns when no task runs any more.
-    rt::Task<void> stop();
+    /// What was taken is written first, as far as `until` allows: thousands of changes take the disk their time. What
+    /// is left is told as trouble, and found again as after a crash. Returns when no task runs any more.
+    rt::Task<void> stop(rt::Instant until = rt::never);
 
     [[nodiscard]] bool active(std::string_view key) const;
     [[nodiscard]] std::vector<std::string> subjects_of(std::string_view kind) const;
@@ -135,6 +136,7 @@ private:
     // center.cpp: what is written, in order; beginnings; what comes next of an incident
     void then(Step step);
     static rt::Task<void> work(Center* self);
+    void leave();
     Active* find(std::string_view key) const;
     Active* add(Raised raised, rt::Instant now);
     void begin(Active& active);
@@ -184,6 +186,7 @@ private:
     bool working_ = false;
     bool stopping_ = false;
     int last_tries_ = 0;
+    rt::Instant stop_by_ = rt::never;
     bool pausing_ = false;
     rt::Signal stopped_;
     rt::Signal paused_;

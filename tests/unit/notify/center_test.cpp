@@ -43,6 +43,27 @@ TEST_F(CenterTest, TellsOnceHoweverOftenItIsRaised) {
     EXPECT_FALSE(center->active("per_1"));
 }
 
+TEST_F(CenterTest, WritesWhatItHasTakenBeforeItStopsButNotForever) {
+    begin_all();
+    happens("per_1");
+    center->raise({.key = "per_2", .kind = "permission", .subject = "ses_1", .weight = Weight::block});
+    center->resolve("per_1", "once", "alice");
+    auto const stopped = bench.start(center->stop());
+    bench.settle();
+    EXPECT_TRUE(*stopped);
+    EXPECT_EQ(incident("per_1"), IncidentState::resolved);
+    EXPECT_EQ(incident("per_2"), IncidentState::held);
+    EXPECT_THAT(center_troubles, IsEmpty());
+
+    begin_center();
+    center->resolve("per_2", "once", "alice");
+    auto const at_once = bench.start(center->stop(bench.deadlines.now()));
+    bench.settle();
+    EXPECT_TRUE(*at_once);
+    EXPECT_EQ(incident("per_2"), IncidentState::held) << "the next start asks opencode whether it still waits";
+    EXPECT_THAT(center_troubles, ElementsAre(Trouble::busy));
+}
+
 TEST_F(CenterTest, RemindsAndHandsUpAndExpires) {
     add("a").can.replaces = true;
     add("boss");

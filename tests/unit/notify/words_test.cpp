@@ -35,7 +35,14 @@ TEST(Words, SayProjectSessionAndWhatIsAsked) {
     auto down = facts_of("upstream_down");
     down["upstream"] = {{"since_ms", test_now_s * 1000}, {"why", "connection refused"}};
     auto budget = facts_of("budget");
-    budget["budget"] = {{"spent", 5.1}, {"limit", 5}, {"period", "today"}};
+    budget["budget"] = {{"period", "day"}, {"name", "2026-11-26"}, {"spent", 16.2},   {"limit", 20},
+                        {"part", 0.8},     {"block", true},        {"refused", false}};
+    auto over_budget = budget;
+    over_budget["budget"].update({{"spent", 20.04}, {"part", 1}, {"refused", true}});
+    over_budget["budget"]["until"] = "2026-11-27 00:00 Europe/Berlin";
+    auto month = budget;
+    month["budget"] = {{"period", "month"}, {"spent", 151.0}, {"limit", 100}, {"part", 1.5}};
+    auto no_budget = facts_of("budget");
     auto digest = facts_of("digest");
     digest["items"] = {"project-1 is done", "project-2 failed"};
     auto edit = permission_facts();
@@ -59,8 +66,13 @@ TEST(Words, SayProjectSessionAndWhatIsAsked) {
         {retry, false, "project-1 is held up by its provider", "“Fix the login” tries again, attempt 3:\nRate limited"},
         {down, false, "opencode does not answer",
          "project-1 cannot be reached since 2026-08-22T10:00:00Z:\nconnection refused"},
-        {budget, false, "project-1 has used its budget",
-         "“Fix the login” brought it to its limit: $5.10 of $5.00 for today"},
+        {budget, false, "80 % of the day's budget is spent",
+         "$16.20 of $20.00 (81 %), 2026-11-26\nNew prompts are refused once it is spent."},
+        {over_budget, false, "The day's budget is spent",
+         "$20.04 of $20.00 (100 %), 2026-11-26\nNew prompts are refused until 2026-11-27 00:00 Europe/Berlin."},
+        {month, false, "150 % of the month's budget is spent",
+         "$151.00 of $100.00 (151 %)\nNew prompts are not refused."},
+        {no_budget, false, "A budget has reached a limit", "What agents cost has reached a limit that was set to it"},
         {digest, false, "2 while it was quiet", "project-1 is done\nproject-2 failed"},
         {facts_of("test"), false, "Test from ocgate", "Notifications of project-1 reach this place."},
         {facts_of("new"), false, "project-1: new", "“Fix the login”"},
@@ -159,9 +171,9 @@ TEST(Words, FactsOfAnyShapeAreBorne) {
                 EXPECT_LE(message.data.size(), 128U * 1024);
                 facts[key] = json::array({{{"text", shape}, {"header", shape}, {"options", shape}}});
                 (void)compose(facts, Privacy::full);
-                for (auto const* inner :
-                     {"id", "title", "kind", "command", "patterns", "duration_ms", "cost", "tokens", "name", "status",
-                      "text", "attempt", "message", "since_ms", "why", "spent", "limit"}) {
+                for (auto const* inner : {"id",     "title", "kind",   "command", "patterns", "duration_ms", "cost",
+                                          "tokens", "name",  "status", "text",    "attempt",  "message",     "since_ms",
+                                          "why",    "spent", "limit",  "part",    "refused",  "until"}) {
                     facts[key] = {{inner, shape}};
                     (void)compose(facts, Privacy::full);
                 }
