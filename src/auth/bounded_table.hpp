@@ -35,6 +35,14 @@ public:
         return entries_.front().second;
     }
 
+    /// How many of the `most` that were used last are so. Does not count as a use.
+    template <class Predicate>
+    [[nodiscard]] std::size_t count_recent(std::size_t most, Predicate is_so) const {
+        std::size_t n = 0;
+        for (auto it = entries_.begin(); it != entries_.end() && most > 0; ++it, --most) n += is_so(it->second) ? 1 : 0;
+        return n;
+    }
+
     void erase(Digest const& key) {
         auto const found = index_.find(key);
         if (found == index_.end()) return;

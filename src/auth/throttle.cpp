@@ -37,6 +37,11 @@ std::chrono::seconds wait_for(Failures& failures, unsigned limit, std::chrono::s
     return std::chrono::ceil<std::chrono::seconds>(failures[failures.size() - limit] + window - now);
 }
 
+/// The same without forgetting what is over: the last `limit` failures are all of the window.
+bool is_locked(Failures const& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
+    return limit != 0 && failures.size() >= limit && failures[failures.size() - limit] + window > now;
+}
+
 void take_back(BoundedTable<Failures>& table, Digest const& key, rt::Instant when) {
     auto* failures = table.find(key);
     if (failures == nullptr) return;
@@ -141,6 +146,17 @@ void Throttle::withdrawn(Source source, std::string_view user, Attempt const& at
     Origin const origin(source);
     std::lock_guard const lock(tables_->mutex);
     tables_->take_back_attempt(origin, user, attempt.when);
+}
+
+std::size_t Throttle::locked(rt::Instant now) const {
+    std::lock_guard const lock(tables_->mutex);
+    auto const& settings = tables_->settings;
+    if (settings.failures == 0) return 0;
+    auto const against = [&](unsigned limit) {
+        return [&settings, limit, now](Failures const& f) { return is_locked(f, limit, settings.window, now); };
+    };
+    return tables_->pairs.count_recent(most_looked_at, against(settings.failures)) +
+           tables_->addresses.count_recent(most_looked_at, against(settings.failures_per_address));
 }
 
 Throttle::Sizes Throttle::sizes() const {

@@ -10,60 +10,60 @@
 #include <string_view>
 
 #include "ocgate/proxy/doors.hpp"
+#include "ocgate/rt/tally.hpp"
 
 namespace ocgate::ops {
 
-/// One writer.
-class Counter {
-public:
-    void add(std::uint64_t n = 1) noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::uint64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
+using Counter = rt::Tally;
+using Gauge = rt::Level;
 
-private:
-    std::atomic<std::uint64_t> value_{0};
-};
-
-/// One writer.
-class Gauge {
-public:
-    void add(std::int64_t n) noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
-    }
-    [[nodiscard]] std::int64_t value() const noexcept { return value_.load(std::memory_order_relaxed); }
-
-private:
-    std::atomic<std::int64_t> value_{0};
-};
-
-/// Upper bounds of a histogram's buckets, in milliseconds; +Inf comes after the last.
+/// Upper bounds of a histogram's buckets, in what is observed; +Inf comes after the last.
 template <std::size_t N>
-using Bounds = std::array<std::int64_t, N>;
+struct Scale {
+    std::array<std::uint64_t, N> bounds;
+    double unit;  ///< so many of what is observed are one of what is shown
+};
 
-inline constexpr Bounds<17> request_bounds{1,    2,    5,    10,    25,    50,    100,   250,  500,
-                                           1000, 2500, 5000, 10000, 15000, 30000, 45000, 60000};
+/// Nanoseconds are observed, seconds are shown.
+template <std::size_t N>
+constexpr Scale<N> scale_of_milliseconds(std::array<std::uint64_t, N> bounds) {
+    for (auto& bound : bounds) bound *= 1'000'000;
+    return {bounds, 1e9};
+}
+
+inline constexpr auto request_times = scale_of_milliseconds(std::array<std::uint64_t, 17>{
+    1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 15000, 30000, 45000, 60000});
 /// A second to a day.
-inline constexpr Bounds<9> stream_bounds{1000, 5000, 15000, 60000, 300000, 900000, 3600000, 14400000, 86400000};
+inline constexpr auto stream_times = scale_of_milliseconds(
+    std::array<std::uint64_t, 9>{1000, 5000, 15000, 60000, 300000, 900000, 3600000, 14400000, 86400000});
+/// Bytes of content: none, then 256 B to 256 MiB in steps of four.
+inline constexpr Scale<12> content_sizes{
+    {0, 1 << 8, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26, 1 << 28}, 1};
 
 template <std::size_t N>
 class Histogram {
 public:
-    void observe(Bounds<N> const& bounds, rt::Duration took) noexcept {
-        if (took < rt::Duration::zero()) took = rt::Duration::zero();
+    void observe(Scale<N> const& scale, std::uint64_t value) noexcept {
         std::size_t i = 0;
-        while (i < N && took > std::chrono::milliseconds(bounds[i])) ++i;
+        while (i < N && value > scale.bounds[i]) ++i;
         buckets_[i].add();
-        sum_.add(static_cast<std::uint64_t>(std::chrono::nanoseconds(took).count()));
+        sum_.add(value);
+    }
+    void observe(Scale<N> const& scale, rt::Duration took) noexcept {
+        auto const ns = std::chrono::nanoseconds(took).count();
+        observe(scale, ns < 0 ? std::uint64_t{0} : static_cast<std::uint64_t>(ns));
     }
     /// Not cumulative; the last is what lies beyond all bounds.
     [[nodiscard]] std::uint64_t bucket(std::size_t i) const noexcept { return buckets_[i].value(); }
-    [[nodiscard]] double seconds() const noexcept { return static_cast<double>(sum_.value()) / 1e9; }
+    [[nodiscard]] std::uint64_t sum() const noexcept { return sum_.value(); }
 
 private:
     std::array<Counter, N + 1> buckets_;
-    Counter sum_;  ///< nanoseconds: enough for centuries
+    Counter sum_;  ///< of nanoseconds it holds centuries
 };
+using Times = Histogram<request_times.bounds.size()>;
+using StreamTimes = Histogram<stream_times.bounds.size()>;
+using Sizes = Histogram<content_sizes.bounds.size()>;
 
 inline constexpr std::array<std::string_view, 8> method_labels{"GET",   "HEAD",   "POST",    "PUT",
                                                                "PATCH", "DELETE", "OPTIONS", "other"};
@@ -94,7 +94,7 @@ private:
 
 struct RouteCounters {
     std::array<std::atomic<StatusCounters*>, method_labels.size()> methods{};
-    Histogram<request_bounds.size()> duration;
+    Times duration;
 
     RouteCounters() = default;
     ~RouteCounters() {
@@ -136,28 +136,28 @@ struct alignas(64) ShardCounters {
     struct Stream {
         Gauge open;
         std::array<Counter, reasons> closed;
-        Histogram<stream_bounds.size()> duration;
+        StreamTimes duration;
     };
     struct Connections {
         Gauge open;
         Counter total;
-        Counter received;
-        Counter sent;
     };
 
     std::unique_ptr<std::atomic<RouteCounters*>[]> routes;
     std::size_t route_count;
     RouteCounters refused_heads;  ///< requests that never came to have a route
     Gauge in_flight;
-    Histogram<request_bounds.size()> first_byte;
-    Counter request_bytes;
-    Counter response_bytes;
+    Times first_byte;
+    Sizes request_size;
+    Sizes response_size;
+    proxy::Live live;
     std::array<Connections, sides> connections;
     std::array<Stream, stream_kinds> streams;
     std::array<std::array<std::array<Counter, reasons>, steps>, sides> errors;
     Counter dialed;
     Counter reused;
     Counter dial_failed;
+    Counter sampled_out;  ///< access lines
 };
 
 }  // namespace ocgate::ops

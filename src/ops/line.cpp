@@ -101,6 +101,8 @@ std::string_view to_string(LogKind kind) noexcept {
             return "auth";
         case LogKind::notify:
             return "notify";
+        case LogKind::audit:
+            return "audit";
     }
     return "app";
 }

@@ -53,6 +53,11 @@ private:
     std::size_t size_ = 0;
 };
 
+template <std::size_t N>
+void add_time(Fields<N>& fields, std::string_view name, rt::Duration time) noexcept {
+    if (time > rt::Duration::zero()) fields.add(name, milliseconds(time));
+}
+
 }  // namespace
 
 std::string_view route_label(RouteTable const& routes, std::size_t route) noexcept {
@@ -92,13 +97,7 @@ void ShardRecorder::stream_closed(proxy::StreamKind kind, Reason reason, rt::Dur
     auto& stream = counters_.streams[static_cast<std::size_t>(kind)];
     stream.open.add(-1);
     stream.closed[std::min(static_cast<std::size_t>(reason), reasons - 1)].add();
-    stream.duration.observe(stream_bounds, lasted);
-}
-
-void ShardRecorder::bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept {
-    auto& connections = counters_.connections[static_cast<std::size_t>(side)];
-    connections.received.add(received);
-    connections.sent.add(sent);
+    stream.duration.observe(stream_times, lasted);
 }
 
 void ShardRecorder::count_error(Failure const& failure) noexcept {
@@ -113,7 +112,8 @@ void ShardRecorder::failed(Failure const& failure, std::string_view peer) noexce
 
 void ShardRecorder::refused(proxy::RefusedHead const& head) noexcept {
     count_error(head.failure);
-    counters_.response_bytes.add(head.response_bytes);
+    counters_.request_size.observe(content_sizes, std::uint64_t{0});
+    counters_.response_size.observe(content_sizes, head.response_bytes);
     auto& place = counters_.refused_heads.methods[method_index(head.method)];
     if (auto* codes = ShardCounters::made(place)) codes->count(head.status);
     write_failure_line(head.failure, head.peer, &head);
@@ -156,23 +156,27 @@ void ShardRecorder::upstream_dialed(bool reused, bool ok) noexcept {
 void ShardRecorder::finished(proxy::ExchangeRecord const& record) noexcept {
     auto const status = record.status == 0 ? client_left : record.status;
     counters_.in_flight.add(-1);
-    counters_.request_bytes.add(record.request_bytes);
-    counters_.response_bytes.add(record.response_bytes);
+    if (!record.stream) {
+        counters_.request_size.observe(content_sizes, record.request_bytes);
+        counters_.response_size.observe(content_sizes, record.response_bytes);
+    }
     if (auto* route = counters_.route(record.route < counters_.route_count ? record.route : 0)) {
         if (auto* codes = ShardCounters::made(route->methods[method_index(record.method)])) codes->count(status);
-        if (!record.stream) route->duration.observe(request_bounds, record.duration);
+        if (!record.stream) route->duration.observe(request_times, record.duration);
     }
     if (!record.stream && record.first_byte > rt::Duration::zero()) {
-        counters_.first_byte.observe(request_bounds, record.first_byte);
+        counters_.first_byte.observe(request_times, record.first_byte);
     }
     if (record.failed) count_error(record.failure);
-    if (log_.wants_access()) write_access_line(record, status);
+    write_access_line(record, status);
 }
 
 void ShardRecorder::write_access_line(proxy::ExchangeRecord const& record, unsigned status) noexcept {
     auto const level = record.failed && status >= 500 ? LogLevel::warn : LogLevel::info;
-    if (!log_.wants(level)) return;
-    Fields<18> fields;
+    if (!log_.wants_access() || !log_.wants(level)) return;
+    bool const ordinary = status < 400 && !record.failed && !record.stream;
+    if (ordinary && !log_.samples(record.request_id)) return counters_.sampled_out.add();
+    Fields<19> fields;
     fields.add("request_id", record.request_id);
     fields.add("method", record.method);
     fields.add("path", record.path);
@@ -181,7 +185,9 @@ void ShardRecorder::write_access_line(proxy::ExchangeRecord const& record, unsig
     fields.add("client", record.client_address);
     fields.add("route", route_label(routes_, record.route));
     fields.add("duration_ms", milliseconds(record.duration));
-    if (record.first_byte > rt::Duration::zero()) fields.add("first_byte_ms", milliseconds(record.first_byte));
+    add_time(fields, "admission_ms", record.admission);
+    add_time(fields, "dial_ms", record.dial);
+    add_time(fields, "first_byte_ms", record.first_byte);
     fields.add("request_bytes", record.request_bytes);
     fields.add("response_bytes", record.response_bytes);
     fields.add("upstream_reused", record.upstream_reused);

@@ -16,13 +16,13 @@ public:
     ShardRecorder(ShardCounters& counters, RouteTable const& routes, rt::Clock const& clock, Log& log)
         : counters_(counters), routes_(routes), clock_(clock), log_(log) {}
 
+    proxy::Live& live() noexcept override { return counters_.live; }
     std::uint16_t route_of(std::string_view method, std::string_view target) noexcept override;
     void connection_opened(Side side) noexcept override;
     void connection_closed(Side side) noexcept override;
     void request_started() noexcept override;
     void stream_opened(proxy::StreamKind kind) noexcept override;
     void stream_closed(proxy::StreamKind kind, Reason reason, rt::Duration lasted) noexcept override;
-    void bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept override;
     void failed(Failure const& failure, std::string_view peer) noexcept override;
     void refused(proxy::RefusedHead const& head) noexcept override;
     void upstream_dialed(bool reused, bool ok) noexcept override;

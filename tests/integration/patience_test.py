@@ -87,7 +87,7 @@ class Patience(case.WithOpencode):
         self.assertIsNotNone(cut_at, "the event stream was not cut")
         print(f"the event stream was cut {cut_at - latest:.1f} to {cut_at - earliest:.1f} s after its client stalled")
         self.assertGreaterEqual(cut_at, earliest + STALL)
-        self.assertEqual(self.gateway.metric("ocgate_streams_closed_total", kind="event_stream", reason="stalled"), 1)
+        self.assertEqual(self.gateway.metric("ocgate_stream_closed_total", kind="event_stream", reason="stalled"), 1)
         print(f"the terminal took nothing for {waited:.1f} s; resident memory {before_kb} kB, peak {peak_kb} kB")
         self.assertLess(peak_kb - before_kb, GROWTH_KB)
         self.assert_all_arrives(terminal)

@@ -4,6 +4,8 @@
   guard.py allocations     none per unit by the shard's thread once it has warmed up
   guard.py instructions    by callgrind; at most 5 % above the committed figure
   guard.py calls           system calls of the gateway per request with 32 connections at once, by strace
+  guard.py watching        what metrics and access log cost per unit, in instructions and in CPU time; only told. (What
+                           is counted in place, bytes and the like, is in all of them: a few instructions each)
   guard.py --write         measures all and writes costs.json
 
 OCGATE_STEADY names the program (tests/perf/steady.cpp), built as what ships is. Everything is run with two counts of
@@ -13,6 +15,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -27,6 +30,12 @@ SKIPPED = 77
 # The clients' and the upstream's own in steady.cpp.
 NOT_THE_GATEWAYS = {"read", "write"}
 READS_AND_WRITES = {"recvfrom", "recvmsg", "sendto", "sendmsg", "readv", "writev"}
+
+
+# What of the watching is left, as the program is told: all, without the lines of ordinary requests, without any lines,
+# and neither lines nor metrics.
+WATCHING = ("full", "sampled", "silent", "blind")
+TIMED_UNITS, TIMED_ROUNDS = 20000, 7
 
 
 class CannotRun(Exception):
@@ -64,24 +73,52 @@ def allocations():
     return failed
 
 
-def instructions_of(kind, units, folder):
-    out = folder / f"{kind}-{units}"
+def instructions_of(kind, units, folder, watching="full"):
+    out = folder / f"{kind}-{units}-{watching}"
     # Of the shard's thread alone, the first: the log's does its work when it comes to it.
     run([tool("valgrind"), "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}",
-         program(), kind, str(units)])  # fmt: skip
+         program(), kind, str(units), "1", watching])  # fmt: skip
     text = pathlib.Path(f"{out}-01").read_text(encoding="utf-8")
     return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1))
 
 
-def instructions():
+def instructions(watching="full"):
     units = 1000
     measured = {}
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name)
         for kind in KINDS:
-            few, many = (instructions_of(kind, n, folder) for n in (units // 2, units + units // 2))
+            few, many = (instructions_of(kind, n, folder, watching) for n in (units // 2, units + units // 2))
             measured[kind] = round((many - few) / units)
     return measured
+
+
+def cpu_seconds(kind, watching):
+    """User and system time of the whole program, the log's thread included."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    run([program(), kind, str(TIMED_UNITS), "1", watching])
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def watching():
+    counted = {how: instructions(how) for how in WATCHING}
+    # Interleaved, and the least of each: what else the machine does only ever adds.
+    timed = {}
+    for _ in range(TIMED_ROUNDS):
+        for kind in KINDS:
+            for how in WATCHING:
+                took = cpu_seconds(kind, how) / TIMED_UNITS * 1e6
+                timed[kind, how] = min(took, timed.get((kind, how), took))
+    for kind in KINDS:
+        bare = counted["blind"][kind]
+        print(f"{kind}: {bare} instructions without metrics and access log")
+        for how, what in (("silent", "metrics"), ("sampled", "metrics, no line of ordinary requests"),
+                          ("full", "metrics and access log")):  # fmt: skip
+            more = counted[how][kind] - bare
+            print(f"  {what}: {more:+} instructions ({more / bare:+.1%}), "
+                  f"{timed[kind, how] - timed[kind, 'blind']:+.2f} us of CPU")  # fmt: skip
+    return []
 
 
 def calls():
@@ -145,7 +182,8 @@ def write():
 
 def main():
     what = sys.argv[1] if len(sys.argv) > 1 else ""
-    parts = {"allocations": allocations, "instructions": compare_instructions, "calls": compare_calls, "--write": write}
+    parts = {"allocations": allocations, "instructions": compare_instructions, "calls": compare_calls,
+             "watching": watching, "--write": write}  # fmt: skip
     if what not in parts:
         sys.exit(__doc__)
     try:

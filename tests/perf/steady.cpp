@@ -1,7 +1,10 @@
 // One unit of work after another through a whole shard: admission, proxy, metrics and access log, over real sockets, in
 // one thread, in lockstep, so that what a unit costs can be counted instead of timed.
 //
-//   ocgate_steady rest|refused|event|frame UNITS [CONNECTIONS]
+//   ocgate_steady rest|refused|event|frame UNITS [CONNECTIONS [full|sampled|silent|blind]]
+//
+// The last word takes away what watches: the lines of ordinary requests (log_sample 0), the access log altogether, or
+// everything that is written down. The difference is what watching costs.
 //
 // Prints one line of JSON: the units done in the measured part and the allocations of this thread in it. The gateway
 // calls recv, send and sendmsg; the clients and the upstream here call read and write: strace tells them apart.
@@ -10,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <cstdio>
 #include <cstdlib>
@@ -77,6 +81,34 @@ private:
     ops::Metrics& metrics_;
 };
 
+enum class Watching : std::uint8_t { full, sampled, silent, blind };
+
+ops::LogOptions log_options(Watching watching) {
+    ops::LogOptions options;
+    options.access = watching != Watching::silent;
+    options.sample = watching == Watching::sampled ? 0 : 1;
+    return options;
+}
+
+/// Writes nothing down.
+class BlindRecorder final : public proxy::Recorder {
+public:
+    std::uint16_t route_of(std::string_view, std::string_view) noexcept override { return 0; }
+    proxy::Live& live() noexcept override { return live_; }
+    void connection_opened(ocgate::Side) noexcept override {}
+    void connection_closed(ocgate::Side) noexcept override {}
+    void request_started() noexcept override {}
+    void stream_opened(proxy::StreamKind) noexcept override {}
+    void stream_closed(proxy::StreamKind, Reason, rt::Duration) noexcept override {}
+    void failed(Failure const&, std::string_view) noexcept override {}
+    void refused(proxy::RefusedHead const&) noexcept override {}
+    void upstream_dialed(bool, bool) noexcept override {}
+    void finished(proxy::ExchangeRecord const&) noexcept override {}
+
+private:
+    proxy::Live live_;
+};
+
 int listening_socket(std::uint16_t& port) {
     rt::Address bound;
     auto const fd = proxy::open_listener({.host = "127.0.0.1", .port = 0, .unix_path = {}}, false, bound);
@@ -106,7 +138,7 @@ private:
 
 class House {
 public:
-    House() {
+    explicit House(Watching watching) : log_(log_options(watching), ::open("/dev/null", O_WRONLY | O_CLOEXEC)) {
         listener_ = listening_socket(port_);
         upstream_listener_ = listening_socket(upstream_port_);
         auto settings = std::make_shared<auth::Settings>();
@@ -128,7 +160,7 @@ public:
         snapshot.hidden_parameter = "auth_token";
         shard_.emplace(proxy::ShardParts{.executor = io_.get_executor(),
                                          .clock = clock_,
-                                         .recorder = metrics_.recorder(0, log_),
+                                         .recorder = watching == Watching::blind ? blind_ : metrics_.recorder(0, log_),
                                          .connections = connections_,
                                          .seed = 42,
                                          .escaped = [](std::exception_ptr const&) { std::abort(); }},
@@ -172,7 +204,8 @@ public:
 private:
     auth::Key const key_{7};
     rt::SystemClock clock_;
-    ops::Log log_{{}, ::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    ops::Log log_;
+    BlindRecorder blind_;
     ops::Metrics metrics_{{.version = "steady",
                            .shards = 1,
                            .routes = {&opencode::route_of, opencode::route_names()},
@@ -298,8 +331,16 @@ std::size_t number(std::string_view text) {
     return value;
 }
 
-int run(std::string_view kind, std::size_t units, std::size_t connections) {
-    House house;
+Watching watching_named(std::string_view word) {
+    constexpr std::array<std::string_view, 4> words{"full", "sampled", "silent", "blind"};
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        if (word == words[i]) return static_cast<Watching>(i);
+    }
+    throw std::invalid_argument("watched how? full, sampled, silent or blind");
+}
+
+int run(std::string_view kind, std::size_t units, std::size_t connections, Watching watching) {
+    House house(watching);
     auto const work = work_for(kind, house, connections);
     for (int i = 0; i < 50; ++i) work->unit();  // pools, routes and tables are filled
     auto const before = allocations;
@@ -314,8 +355,12 @@ int run(std::string_view kind, std::size_t units, std::size_t connections) {
 }  // namespace ocgate
 
 int main(int argc, char** argv) try {
-    if (argc < 3) throw std::invalid_argument("ocgate_steady rest|refused|event|frame UNITS [CONNECTIONS]");
-    return ocgate::run(argv[1], ocgate::number(argv[2]), argc > 3 ? ocgate::number(argv[3]) : 1);
+    if (argc < 3) {
+        throw std::invalid_argument(
+            "ocgate_steady rest|refused|event|frame UNITS [CONNECTIONS [full|sampled|silent|blind]]");
+    }
+    return ocgate::run(argv[1], ocgate::number(argv[2]), argc > 3 ? ocgate::number(argv[3]) : 1,
+                       ocgate::watching_named(argc > 4 ? argv[4] : "full"));
 } catch (std::exception const& e) {
     std::fprintf(stderr, "ocgate_steady: %s\n", e.what());
     return 2;

@@ -10,6 +10,7 @@ void Notebook::finished(proxy::ExchangeRecord const& r) noexcept {
     exchanges.push_back({std::string(r.method), std::string(r.path), std::string(r.user), std::string(r.request_id),
                          r.status, r.request_bytes, r.response_bytes, r.upstream_reused, r.stream, r.failed, r.failure,
                          std::string(r.client_address)});
+    if (next_) next_->finished(r);
 }
 
 proxy::Decision Door::consider(proxy::Visit const& visit) {

@@ -31,32 +31,49 @@ struct Refused {
     Failure failure{Side::gateway, Step::accept, {}};
 };
 
-/// Keeps what the proxy tells.
+/// Keeps what the proxy tells, and hands it on where somebody else wants to know.
 class Notebook final : public proxy::Recorder {
 public:
-    std::uint16_t route_of(std::string_view, std::string_view) noexcept override { return 0; }
+    explicit Notebook(proxy::Recorder* next = nullptr) : next_(next) {}
+
+    std::uint16_t route_of(std::string_view method, std::string_view target) noexcept override {
+        return next_ ? next_->route_of(method, target) : std::uint16_t{0};
+    }
+    proxy::Live& live() noexcept override { return next_ ? next_->live() : live_; }
     void connection_opened(Side side) noexcept override {
         ++open[index(side)];
         if (side == Side::client) ++opened;
+        if (next_) next_->connection_opened(side);
     }
-    void connection_closed(Side side) noexcept override { --open[index(side)]; }
-    void request_started() noexcept override { ++started; }
-    void stream_opened(proxy::StreamKind) noexcept override { ++streams_open; }
-    void stream_closed(proxy::StreamKind, Reason reason, rt::Duration) noexcept override {
+    void connection_closed(Side side) noexcept override {
+        --open[index(side)];
+        if (next_) next_->connection_closed(side);
+    }
+    void request_started() noexcept override {
+        ++started;
+        if (next_) next_->request_started();
+    }
+    void stream_opened(proxy::StreamKind kind) noexcept override {
+        ++streams_open;
+        if (next_) next_->stream_opened(kind);
+    }
+    void stream_closed(proxy::StreamKind kind, Reason reason, rt::Duration lasted) noexcept override {
         --streams_open;
         closed_reasons.push_back(reason);
+        if (next_) next_->stream_closed(kind, reason, lasted);
     }
-    void bytes(Side side, std::uint64_t in, std::uint64_t out) noexcept override {
-        received[index(side)] += in;
-        sent[index(side)] += out;
+    void failed(Failure const& failure, std::string_view peer) noexcept override {
+        failures.push_back(failure);
+        if (next_) next_->failed(failure, peer);
     }
-    void failed(Failure const& failure, std::string_view) noexcept override { failures.push_back(failure); }
     void refused(proxy::RefusedHead const& head) noexcept override {
         refusals.push_back(
             {std::string(head.method), std::string(head.request_id), head.status, head.response_bytes, head.failure});
+        if (next_) next_->refused(head);
     }
     void upstream_dialed(bool reused, bool ok) noexcept override {
         if (!reused) ++(ok ? dials : failed_dials);
+        if (next_) next_->upstream_dialed(reused, ok);
     }
     void finished(proxy::ExchangeRecord const& record) noexcept override;
 
@@ -64,11 +81,14 @@ public:
     int open[3] = {};
     int opened = 0;  ///< client connections, ever
     int started = 0, streams_open = 0, dials = 0, failed_dials = 0;
-    std::uint64_t received[3] = {}, sent[3] = {};
     std::vector<Reason> closed_reasons;
     std::vector<Failure> failures;
     std::vector<Refused> refusals;
     std::vector<Finished> exchanges;
+
+private:
+    proxy::Recorder* next_;
+    proxy::Live live_;
 };
 
 /// Lets everyone in unless told otherwise.
@@ -141,6 +161,7 @@ public:
         std::string authorization = "Basic dXA6c3RyZWFt";
         std::shared_ptr<proxy::Pages> pages;      ///< none: `/_ocgate` is the upstream's
         std::shared_ptr<proxy::Witness> witness;  ///< none: nobody hears
+        proxy::Recorder* recorder = nullptr;      ///< what the notebook keeps is told to it, too; outlives the scenario
     };
 
     Scenario() : Scenario(Options{}) {}
@@ -191,7 +212,7 @@ private:
     boost::asio::io_context io_{1};
     FakeClock clock_;
     std::chrono::system_clock::time_point calendar_ = std::chrono::sys_days{std::chrono::year(2026) / 11 / 23};
-    Notebook notebook_;
+    Notebook notebook_{options_.recorder};
     std::shared_ptr<Door> door_ = std::make_shared<Door>();
     std::shared_ptr<rt::Dialer> dialer_;
     std::atomic<std::size_t> connections_{0};

@@ -62,6 +62,11 @@ public:
     /// The attempt was never judged (the hashing queue was full): it is taken back.
     void withdrawn(Source source, std::string_view user, Attempt const& attempt);
 
+    /// How many pairs and addresses are throttled now, of those that were seen last: `most_looked_at` of each kind. For
+    /// a gauge; others wait meanwhile, for some 0.1 ms with full tables.
+    [[nodiscard]] std::size_t locked(rt::Instant now) const;
+    static constexpr std::size_t most_looked_at = 4096;
+
     /// Entries in use, for tests: pairs, addresses, logins remembered.
     struct Sizes {
         std::size_t pairs, addresses, passes;

@@ -15,12 +15,13 @@ namespace ocgate::ops {
 
 enum class LogFormat : std::uint8_t { json, text };
 enum class LogLevel : std::uint8_t { debug, info, warn, error, off };
-enum class LogKind : std::uint8_t { app, access, auth, notify };
+enum class LogKind : std::uint8_t { app, access, auth, notify, audit };
 
 struct LogOptions {
     LogFormat format = LogFormat::json;
     LogLevel level = LogLevel::info;
     bool access = true;  ///< one line per request
+    double sample = 1;   ///< share of the requests that are ordinary which have one, 0 to 1
 };
 
 /// Views live for the call.
@@ -45,7 +46,11 @@ public:
 
     [[nodiscard]] bool wants(LogLevel level) const noexcept;
     [[nodiscard]] bool wants_access() const noexcept;
-    void set_level(LogLevel level) noexcept;
+    /// Whether an ordinary request is among those that have a line. It follows from the id alone, so wherever else the
+    /// id is known, the same requests are.
+    [[nodiscard]] bool samples(std::string_view request_id) const noexcept;
+    /// Holds for the lines that follow.
+    void adopt(LogOptions const& options) noexcept;
 
     /// JSON: `{"time":"2026-11-24T09:12:33.123Z","level":"info","kind":"app","event":"listening","message":…,fields…}`.
     /// Control characters are escaped, invalid UTF-8 becomes U+FFFD. A line is at most 8 KiB: a value longer than 4 KiB
@@ -60,6 +65,9 @@ public:
 
     /// At every level but `off`: for a line that programs wait for, such as where we listen. Its level is `info`.
     void announce(std::string_view event, std::initializer_list<LogField> fields) noexcept;
+
+    /// The same, of kind `audit`.
+    void audit(std::string_view event, std::span<LogField const> fields) noexcept;
 
     /// Lines that found the queue full or could not be written.
     [[nodiscard]] std::uint64_t dropped() const noexcept;

@@ -1,5 +1,6 @@
-// What Prometheus is told. Counters are kept per shard without locks and merged at scrape. Label sets are closed: route
-// templates, methods, statuses, sides, steps, reasons.
+// What Prometheus is told of the traffic and of this process. Counters are kept per shard without locks and merged at
+// scrape. Label sets are closed: route templates, methods, statuses, sides, steps, reasons. Nothing a client or the
+// upstream may choose freely becomes a label.
 #pragma once
 
 #include <chrono>
@@ -24,12 +25,21 @@ struct RouteTable {
     std::vector<std::string> names;  ///< the label of each number that `route_of` gives
 };
 
+/// Series of `ocgate_http_requests_total`, whatever requests come: methods and statuses of all routes would be more.
+/// Those that appear first have one each; the rest is counted as route and method `other`, by class of code (six more).
+inline constexpr std::size_t max_request_series = 2'000;
+/// Everything that `Metrics` writes, with up to 170 routes: the above, a histogram of 20 for each route that was asked
+/// for, 540 for all failures there can be, and what is always there. An idle gateway has about 160.
+inline constexpr std::size_t max_traffic_series = 6'200;
+
 struct MetricsOptions {
     std::string version;
     unsigned shards = 1;
     RouteTable routes;
     std::vector<std::string> auth_results;  ///< the labels of `ocgate_auth_requests_total`, by number
     rt::Clock const* clock = nullptr;       ///< spaces repeated log lines; the machine's when not given; not owned
+    /// How many are locked out now; asked at each scrape, on its thread. None: the metric is left out.
+    std::function<std::size_t()> throttled{};
 };
 
 class Metrics {
@@ -46,6 +56,7 @@ public:
     // Any thread.
     void auth_decided(std::size_t result) noexcept;
     void reloaded(bool ok) noexcept;
+    /// On one thread, always the same.
     void probed(bool up, std::chrono::steady_clock::duration took) noexcept;
 
     /// The whole exposition (text format 0.0.4). Any thread. The figures of the process are read here. `more` adds

@@ -51,6 +51,30 @@ TEST_F(ThrottleTest, CountsPerAddressAndUser) {
     EXPECT_EQ(throttle.blocked("192.0.2.1a", "nn", "right", start), 0s);
 }
 
+TEST_F(ThrottleTest, TellsHowManyAreLockedNow) {
+    Throttle throttle(settings, key);
+    EXPECT_EQ(throttle.locked(start), 0u);
+    for (int i = 0; i < 3; ++i) {
+        EXPECT_EQ(throttle.locked(start), 0u) << "two failures are not three";
+        (void)fail(throttle, "192.0.2.1", "ann", start);
+    }
+    EXPECT_EQ(throttle.locked(start), 1u) << "the pair";
+    for (auto const* user : {"bob", "eve"}) (void)fail(throttle, "192.0.2.1", user, start + 10s);
+    EXPECT_EQ(throttle.locked(start + 10s), 2u) << "and the address, with its five";
+    EXPECT_EQ(throttle.locked(start + 300s - 1ns), 2u);
+    EXPECT_EQ(throttle.locked(start + 300s), 0u);
+    settings.failures = 0;
+    throttle.adopt(settings);
+    EXPECT_EQ(throttle.locked(start + 10s), 0u) << "nobody is, without a throttle";
+}
+
+TEST_F(ThrottleTest, LooksAtABoundedNumberForThat) {
+    settings = {.failures = 1, .failures_per_address = 0, .window = 300s, .entries = 2 * Throttle::most_looked_at};
+    Throttle throttle(settings, key);
+    for (std::size_t i = 0; i < settings.entries; ++i) (void)fail(throttle, "192.0.2.1", std::to_string(i), start);
+    EXPECT_EQ(throttle.locked(start), Throttle::most_looked_at);
+}
+
 TEST_F(ThrottleTest, CountsPerAddressOverAllUsers) {
     Throttle throttle(settings, key);
     for (auto const* user : {"a", "b", "c", "d", "e"}) EXPECT_EQ(fail(throttle, "192.0.2.1", user, start), 0s);

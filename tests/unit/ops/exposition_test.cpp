@@ -2,11 +2,12 @@
 
 #include <gmock/gmock.h>
 
-#include "exposition.hpp"
+#include "support/exposition.hpp"
 
 namespace ocgate::ops {
 namespace {
 
+using test::read_exposition;
 using testing::IsEmpty;
 
 TEST(Exposition, WritesFamiliesInTheOrderTheyAreBegun) {

@@ -4,10 +4,14 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <atomic>
+#include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <random>
 #include <set>
 #include <thread>
 
@@ -52,10 +56,10 @@ TEST(Log, WritesWhatItsLevelAllows) {
     EXPECT_FALSE(log->wants(LogLevel::info));
     log->app(LogLevel::info, "one", {});
     log->app(LogLevel::warn, "two", {});
-    log->set_level(LogLevel::debug);
+    log->adopt({.level = LogLevel::debug});
     EXPECT_TRUE(log->wants(LogLevel::debug));
     log->app(LogLevel::debug, "three", {});
-    log->set_level(LogLevel::off);
+    log->adopt({.level = LogLevel::off});
     EXPECT_FALSE(log->wants(LogLevel::error));
     EXPECT_FALSE(log->wants(LogLevel::off));
     log->app(LogLevel::error, "four", {});
@@ -74,7 +78,7 @@ TEST(Log, WhatProgramsWaitForComesAtEveryLevelButOff) {
     std::optional<Log> log;
     log.emplace(LogOptions{}, pipe.writer());
     for (auto const level : {LogLevel::off, LogLevel::error, LogLevel::warn, LogLevel::info, LogLevel::debug}) {
-        log->set_level(level);
+        log->adopt({.level = level});
         log->announce("listening", {{"at", static_cast<std::int64_t>(level)}});
     }
     log.reset();
@@ -84,6 +88,57 @@ TEST(Log, WhatProgramsWaitForComesAtEveryLevelButOff) {
     EXPECT_EQ(json::parse(lines[0])["at"], static_cast<int>(LogLevel::error));
     EXPECT_EQ(json::parse(lines[0])["level"], "info") << "what it is, not what was asked for";
     EXPECT_EQ(json::parse(lines[0])["event"], "listening");
+}
+
+TEST(Log, TakesAnotherFormatForTheLinesThatFollow) {
+    PipeReader pipe;
+    Log log({}, pipe.writer());
+    log.app(LogLevel::info, "one", {});
+    log.adopt({.format = LogFormat::text, .access = false});
+    EXPECT_FALSE(log.wants_access());
+    log.app(LogLevel::info, "two", {});
+    log.adopt({});
+    EXPECT_TRUE(log.wants_access());
+    log.app(LogLevel::info, "three", {});
+    EXPECT_EQ(json::parse(pipe.line())["event"], "one");
+    EXPECT_THAT(pipe.line(), testing::EndsWith(" INFO  app two"));
+    EXPECT_EQ(json::parse(pipe.line())["event"], "three");
+}
+
+/// Ids as a proxy would count them up, and as they are here.
+std::vector<std::string> many_ids(std::size_t count) {
+    std::mt19937_64 dice(1);
+    std::vector<std::string> ids;
+    for (std::size_t i = 0; i < count; ++i) {
+        char id[17];
+        std::snprintf(id, sizeof id, "%016llx", static_cast<unsigned long long>(dice()));
+        ids.push_back(i % 2 == 0 ? "req-" + std::to_string(i) : id);
+    }
+    return ids;
+}
+
+TEST(Log, SamplesTheShareThatIsAskedFor) {
+    auto const ids = many_ids(20'000);
+    PipeReader pipe;
+    Log log({}, pipe.writer());
+    for (double const share : {1.0, 0.9, 0.5, 0.1, 0.001, 0.0}) {
+        log.adopt({.sample = share});
+        auto const is_in = [&](std::string const& id) { return log.samples(id); };
+        auto const in = static_cast<double>(std::count_if(ids.begin(), ids.end(), is_in));
+        auto const n = static_cast<double>(ids.size());
+        EXPECT_NEAR(in, n * share, 4 * std::sqrt(n * share * (1 - share))) << share;  // four times the deviation
+    }
+}
+
+TEST(Log, ARequestIsInASampleOrNotWhereverItIsSeen) {
+    PipeReader pipe;
+    Log first({.sample = 0.5}, pipe.writer());
+    Log second({.sample = 0.5}, pipe.writer());
+    Log larger({.sample = 0.6}, pipe.writer());
+    for (auto const& id : many_ids(1000)) {
+        EXPECT_EQ(first.samples(id), second.samples(id)) << id;
+        EXPECT_LE(first.samples(id), larger.samples(id)) << id;
+    }
 }
 
 TEST(Log, WritesWhatIsQueuedBeforeItEnds) {

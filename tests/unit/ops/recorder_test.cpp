@@ -99,10 +99,69 @@ TEST(AccessLine, LeavesOutWhatThereIsNot) {
     r.status = 204;
     kit.recorder.finished(r);
     auto const entry = kit.entry();
-    for (auto const* absent : {"user", "first_byte_ms", "stream", "failure", "user_agent", "cf_ray", "traceparent",
-                               "message", "truncated"}) {
+    for (auto const* absent : {"user", "admission_ms", "dial_ms", "first_byte_ms", "stream", "failure", "user_agent",
+                               "cf_ray", "traceparent", "message", "truncated"}) {
         EXPECT_FALSE(entry.contains(absent)) << absent;
     }
+}
+
+TEST(AccessLine, TellsTheTimeOfStepsThatTookSome) {
+    Kit kit;
+    auto r = full();
+    r.admission = 51500us;
+    r.dial = 250us;
+    kit.recorder.finished(r);
+    auto const entry = kit.entry();
+    EXPECT_EQ(entry["admission_ms"], 51.5);
+    EXPECT_EQ(entry["dial_ms"], 0.25);
+}
+
+TEST(AccessLine, AllFieldsAtOnceFindRoom) {
+    Kit kit;
+    auto r = full();
+    r.admission = r.dial = 1ms;
+    r.stream = r.failed = true;
+    r.failure = {Side::client, Step::event_stream, Reason::stalled};
+    kit.recorder.finished(r);
+    auto const entry = kit.entry();
+    EXPECT_EQ(entry.size(), 4u + 19u);  // time, level, kind and event before them
+    EXPECT_EQ(entry["traceparent"], "00-1-2-01");
+}
+
+TEST(AccessLine, OfOrdinaryRequestsOnlyASampleMayBeWritten) {
+    Kit kit({.sample = 0});
+    auto const write = [&](unsigned status, bool failed, bool stream, std::string_view id) {
+        auto r = full();
+        r.request_id = id;
+        r.status = status;
+        r.failed = failed;
+        r.failure = {Side::client, Step::response_body, Reason::gone};
+        r.stream = stream;
+        kit.recorder.finished(r);
+    };
+    write(200, false, false, "ordinary");
+    write(304, false, false, "ordinary");
+    write(400, false, false, "error");
+    write(500, false, false, "error");
+    write(0, true, false, "left");
+    write(200, true, false, "failed");
+    write(200, false, true, "stream");
+    std::vector<std::string> ids;
+    for (auto const& line : kit.all()) ids.push_back(json::parse(line)["request_id"]);
+    EXPECT_THAT(ids, testing::ElementsAre("error", "error", "left", "failed", "stream"));
+    EXPECT_EQ(kit.counters.sampled_out.value(), 2u);
+}
+
+TEST(AccessLine, WhatWouldNotBeWrittenAnywayIsNotSampledOut) {
+    Kit off({.access = false, .sample = 0});
+    off.recorder.finished(full());
+    EXPECT_EQ(off.counters.sampled_out.value(), 0u);
+    Kit quiet({.level = LogLevel::warn, .sample = 0});
+    quiet.recorder.finished(full());
+    EXPECT_EQ(quiet.counters.sampled_out.value(), 0u);
+    Kit all;
+    all.recorder.finished(full());
+    EXPECT_EQ(all.counters.sampled_out.value(), 0u);
 }
 
 TEST(AccessLine, FailuresOfOursAreWarnings) {
