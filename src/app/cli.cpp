@@ -152,6 +152,16 @@ public:
         add_socket(sessions);
         sessions.add_flag("--json", command_.as_json, "JSON instead of a table");
 
+        auto& status = add(Command::Kind::status, "status",
+                           "prints what the running gateway is doing: its exchanges, opencode, what is wrong");
+        add_socket(status);
+        status.add_flag("--json", command_.as_json, "JSON instead of a table");
+
+        auto& top = add(Command::Kind::top, "top", "the same with rates, again and again, until q or Ctrl-C");
+        add_socket(top);
+        add_duration(top, "--every", "time between two looks (2s), at least 100ms", every_);
+        top.add_option("--times", times_, "ends after so many")->type_name("N")->check(CLI::Range(1U, 1'000'000U));
+
         auto& test = add(Command::Kind::notify_test, "notify-test",
                          "has the running gateway send a test notification and tells what became of it: 0 sent, 1 not");
         add_socket(test);
@@ -205,6 +215,8 @@ public:
         }
         if (!timeout_.empty()) command_.timeout = *parse_duration(timeout_);
         if (!wait_.empty()) command_.wait = parse_duration(wait_);
+        if (!every_.empty()) command_.every = std::max(*parse_duration(every_), milliseconds(100));
+        if (times_ > 0) command_.times = times_;
         if (!target_.empty()) command_.target = target_;
         if (!user_name_.empty()) command_.user_name = user_name_;
         return std::move(command_);
@@ -234,7 +246,8 @@ private:
     Command command_;
     SettingOptions serve_options_, check_options_, health_options_;
     SettingOptions socket_options_;  ///< of all that ask through the control socket; one of them is given
-    std::string timeout_, wait_, target_, user_name_;
+    std::string timeout_, wait_, every_, target_, user_name_;
+    unsigned times_ = 0;
 };
 
 }  // namespace

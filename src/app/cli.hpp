@@ -20,6 +20,8 @@ struct Command {
         drain,
         pending,
         sessions,
+        status,
+        top,
         notify_test,
         hash_password
     };
@@ -29,7 +31,9 @@ struct Command {
     bool with_upstream = false;            ///< healthcheck: ask whether the upstream answers, too
     milliseconds timeout{3'000};           ///< healthcheck: for all of it
     std::optional<milliseconds> wait;      ///< drain: without, the configured time to drain
-    bool as_json = false;                  ///< pending, sessions: not the table
+    bool as_json = false;                  ///< pending, sessions, status: not the table
+    milliseconds every{2'000};             ///< top
+    std::optional<unsigned> times;         ///< top: without, until it is ended
     std::optional<std::string> target;     ///< notify-test: without, every target
     std::optional<std::string> user_name;  ///< hash-password: print `name:hash`
     unsigned cost = 0;                     ///< hash-password: bcrypt's; filled with auth's default

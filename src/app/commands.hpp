@@ -47,6 +47,14 @@ int pending(Flags const& flags, Sources const& sources, bool as_json, std::ostre
 /// The sessions that the gateway knows of, in the same way.
 int sessions(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err);
 
+/// What the gateway is doing, in the same way.
+int status(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err);
+
+/// The same every so often, with rates: on a terminal (standard input and output) redrawn until `q` or Ctrl-C,
+/// elsewhere one after the other. 0 ended by a person or after `times`, 1 when the first look gives nothing.
+int top(Flags const& flags, Sources const& sources, milliseconds every, std::optional<unsigned> times,
+        std::ostream& out, std::ostream& err);
+
 /// Sends a test message to every target, or to one, and prints a line for each. 0 all were sent, 1 not, or there is
 /// none.
 int notify_test(Flags const& flags, Sources const& sources, std::optional<std::string> const& target, std::ostream& out,

@@ -64,6 +64,11 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
         << "  control_socket  " << none_or(config.control_socket) << '\n'
         << "  log             " << (config.log.format == ops::LogFormat::json ? "json" : "text") << ", "
         << word(config.log.level) << ", access " << (config.log.access ? "on" : "off") << '\n'
+        << "  audit           "
+        << (config.audit.kind == ops::AuditPlace::Kind::file  ? config.audit.path
+            : config.audit.kind == ops::AuditPlace::Kind::log ? "in the log"
+                                                              : "none")
+        << '\n'
         << "  limits          head " << size_text(limits.request.head_bytes) << ", target "
         << size_text(limits.request.target_bytes) << ", body "
         << (limits.body_bytes == 0 ? "unbounded" : size_text(limits.body_bytes)) << ", " << limits.connections

@@ -1,4 +1,6 @@
 // What people ask a running gateway on its own machine: the pages of its traffic port, through the control socket.
+#include "commands_page.hpp"
+
 #include <nlohmann/json.hpp>
 #include <ostream>
 
@@ -29,7 +31,8 @@ std::string message_of(proxy::PageAnswer const& page) {
     return one_line(message);
 }
 
-/// Nothing, with the reason on `err`, when the page cannot be had.
+}  // namespace
+
 std::optional<std::string> fetch_page(std::string_view command, Flags const& flags, Sources const& sources,
                                       proxy::PageRequest const& request, milliseconds patience, std::ostream& err) {
     auto const loaded = load_config(flags, sources);
@@ -54,6 +57,8 @@ std::optional<std::string> fetch_page(std::string_view command, Flags const& fla
     return std::move(page->body);
 }
 
+namespace {
+
 int show_page(std::string const& name, Flags const& flags, Sources const& sources, bool as_json, std::ostream& out,
               std::ostream& err) {
     proxy::PageRequest request;
@@ -76,6 +81,10 @@ int pending(Flags const& flags, Sources const& sources, bool as_json, std::ostre
 
 int sessions(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err) {
     return show_page("sessions", flags, sources, as_json, out, err);
+}
+
+int status(Flags const& flags, Sources const& sources, bool as_json, std::ostream& out, std::ostream& err) {
+    return show_page("status", flags, sources, as_json, out, err);
 }
 
 int notify_test(Flags const& flags, Sources const& sources, std::optional<std::string> const& target, std::ostream& out,

@@ -22,6 +22,7 @@ Loaded Loader::load() {
     read_accounts();
     read_upstream_credential();
     read_notifications();
+    read_spending();
     check_addresses();
     check_limits();
     note_doubts();

@@ -1,5 +1,7 @@
 #include "config_kinds.hpp"
 
+#include <charconv>
+
 #include "durations.hpp"
 
 namespace ocgate::app {
@@ -36,6 +38,20 @@ Taken<std::uint64_t> take_size(Given const& given, std::uint64_t low, std::uint6
             unlike("a size from " + size_text(low) + " to " + size_text(high) + std::string(note) +
                        ", as bytes or with KiB, MiB or GiB",
                    given)};
+}
+
+Taken<double> take_share(Given const& given) {
+    double value = -1;
+    if (given.is_text()) {
+        auto const text = given.text();
+        auto const end = text.data() + text.size();
+        auto const read = std::from_chars(text.data(), end, value, std::chars_format::fixed);
+        if (read.ec != std::errc() || read.ptr != end) value = -1;
+    } else if (given.json().is_number()) {
+        value = given.json().get<double>();
+    }
+    if (value >= 0 && value <= 1) return {value, {}};  // what is no number is not
+    return {{}, unlike("a number from 0 to 1", given)};
 }
 
 Taken<milliseconds> take_duration(Given const& given, DurationRange const& range) {

@@ -31,6 +31,9 @@ struct Taken {
 [[nodiscard]] Taken<std::uint64_t> take_size(Given const& given, std::uint64_t low, std::uint64_t high,
                                              std::string_view note = {});
 
+/// From 0 to 1: a JSON number, or one with a decimal point from a flag or variable.
+[[nodiscard]] Taken<double> take_share(Given const& given);
+
 struct DurationRange {
     milliseconds low;
     milliseconds high;

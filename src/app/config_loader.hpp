@@ -54,6 +54,7 @@ private:
     void read_upstream_credential();
 
     void read_notifications();  // config_notify.cpp
+    void read_spending();       // config_budgets.cpp, after who is told
 
     std::optional<Secret> secret_file(std::string const& path, std::string const& place, std::string_view folder);
 

@@ -4,6 +4,7 @@
 #include <limits>
 
 #include "config_address.hpp"
+#include "config_budgets.hpp"
 #include "config_json.hpp"
 #include "config_kinds.hpp"
 #include "durations.hpp"
@@ -71,6 +72,10 @@ auto boolean(Field<bool> field) {
     };
 }
 
+auto share(Field<double> field) {
+    return [=](Given const& given, Config& config) { return keep<double>(take_share(given), field(config)); };
+}
+
 /// One of `words`, which are in the order of T.
 template <class T>
 auto choice(std::span<std::string_view const> words, Field<T> field) {
@@ -108,6 +113,18 @@ Mistakes apply_control_socket(Given const& given, Config& config) {
     if (path.empty() || path.size() > max_socket_path_bytes || path.find('\0') != std::string::npos)
         return expected("a path of at most " + std::to_string(max_socket_path_bytes) + " bytes, or none", given);
     config.control_socket = std::move(path);
+    return {};
+}
+
+Mistakes apply_audit(Given const& given, Config& config) {
+    auto const text = as_string(given);
+    if (text == "log" || text == "none") {
+        config.audit = {text == "log" ? ops::AuditPlace::Kind::log : ops::AuditPlace::Kind::none, {}};
+        return {};
+    }
+    auto taken = take_path(given);
+    if (!taken.value) return expected("log, none, or the path of a file", given);
+    config.audit = {ops::AuditPlace::Kind::file, std::move(*taken.value)};
     return {};
 }
 
@@ -243,6 +260,11 @@ std::vector<Setting> make_settings() {
          choice<ops::LogLevel>(
              log_level_words, [](Config & c) -> auto& { return c.log.level; })},
         {"/access_log", "", "true", "one line per request", boolean([](Config & c) -> auto& { return c.log.access; })},
+        {"/log_sample", "SHARE", "1",
+         "share of ordinary requests with such a line, 0 to 1; errors and streams have one",
+         share([](Config & c) -> auto& { return c.log.sample; })},
+
+        {"/audit", "PLACE", "log", "where it is written who changed what: log, none, or a file's path", apply_audit},
 
         {"/htpasswd_file", "PATH", "", "users in htpasswd form",
          path([](Config & c) -> auto& { return c.htpasswd_file; })},
@@ -331,6 +353,9 @@ std::vector<Setting> make_settings() {
          duration<milliseconds>(
              100ms, 5min, [](Config & c) -> auto& { return c.probe_timeout; })},
 
+        {"/budget_time_zone", "ZONE", "UTC", "whose days and months budgets are for, such as Europe/Berlin",
+         apply_budget_time_zone},
+
         {"/notifications/privacy", "WORD", "full",
          "how much of what happened leaves for targets: minimal, summary or full; a route may say otherwise",
          choice<notify::Privacy>(
@@ -395,37 +420,6 @@ std::span<Setting const> settings() {
 std::string resolve_path(std::string_view path, std::string_view folder) {
     if (path.empty() || folder.empty() || path.starts_with('/')) return std::string(path);
     return std::string(folder) + (folder.ends_with('/') ? "" : "/") + std::string(path);
-}
-
-std::size_t distance(std::string_view a, std::string_view b) {
-    // Optimal string alignment: three rows of the table are enough.
-    std::vector<std::size_t> older(b.size() + 1), last(b.size() + 1), row(b.size() + 1);
-    for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            row[j] = std::min({last[j] + 1, row[j - 1] + 1, last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1)});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-                row[j] = std::min(row[j], older[j - 2] + 1);
-        }
-        std::swap(older, last);
-        std::swap(last, row);
-    }
-    return last[b.size()];
-}
-
-std::string_view nearest(std::string_view word, std::span<std::string_view const> candidates) {
-    constexpr std::size_t longest = 64;  // the work is the product of the lengths
-    std::string_view best;
-    if (word.size() > longest) return best;
-    auto within = std::max<std::size_t>(1, word.size() / 3);
-    for (auto const candidate : candidates) {
-        auto const apart = distance(word, candidate);
-        if (apart > within || (apart == within && !best.empty())) continue;
-        within = apart;
-        best = candidate;
-    }
-    return best;
 }
 
 }  // namespace ocgate::app

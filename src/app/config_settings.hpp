@@ -56,10 +56,11 @@ inline constexpr std::string_view targets_pointer = "/notifications/targets";
 inline constexpr std::string_view routes_pointer = "/notifications/routes";
 inline constexpr std::string_view quiet_hours_pointer = "/notifications/quiet_hours";
 inline constexpr std::string_view presence_pointer = "/notifications/presence";
+inline constexpr std::string_view budgets_pointer = "/budgets";
 inline constexpr std::string_view schema_pointer = "/$schema";  ///< for editors; not looked at
-inline constexpr std::array other_pointers{users_pointer,  upstream_password_pointer, targets_pointer,
-                                           routes_pointer, quiet_hours_pointer,       presence_pointer,
-                                           schema_pointer};
+inline constexpr std::array other_pointers{
+    users_pointer,       upstream_password_pointer, targets_pointer, routes_pointer,
+    quiet_hours_pointer, presence_pointer,          budgets_pointer, schema_pointer};
 
 /// notify::Privacy in words, in its order.
 inline constexpr std::array<std::string_view, 3> privacy_words{"minimal", "summary", "full"};

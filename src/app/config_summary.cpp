@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iomanip>
 #include <ostream>
+#include <sstream>
 
 #include "config_json.hpp"
 #include "config_routes.hpp"
@@ -102,13 +103,31 @@ std::string in_words(notify::Rule const& rule) {
     return text;
 }
 
+std::string in_words(bridge::Budget const& budget, std::string const& time_zone) {
+    auto const money = [](double usd) {
+        std::ostringstream text;
+        text << std::setprecision(10) << usd;
+        return text.str();
+    };
+    auto text = "$" + money(budget.usd) + " a ";
+    text.append(bridge::period_words[static_cast<std::size_t>(budget.period)]).append(" in ").append(time_zone);
+    auto const percent = [&](double part) { return money(part * 100) + " %"; };
+    text += budget.notify_at.empty() ? ": nobody is told" : ": told at " + joined(budget.notify_at, percent);
+    return text + (budget.block ? "; prompts are refused once it is spent" : "; prompts are not refused");
+}
+
 void summarize_notifications(Config const& config, std::ostream& out) {
     auto const line = [&](std::string_view name, std::string const& text) {
         out << "  " << std::left << std::setw(16) << name << text << '\n';
     };
     auto const& notify = config.notify;
-    line("state_dir",
-         config.state_dir.empty() ? "none: what has not been told is lost with the process" : config.state_dir);
+    line("state_dir", config.state_dir.empty()
+                          ? "none: what has not been told, and what was spent, is lost with the process"
+                          : config.state_dir);
+    auto heading = std::string("budgets");
+    for (auto const& budget : config.spending.budgets)
+        line(std::exchange(heading, {}), in_words(budget, config.spending.time_zone));
+    if (config.spending.budgets.empty()) line(heading, "none");
     if (notify.targets.empty()) return line("notifications", "no targets: nobody is told");
     line("notifications", "privacy " + std::string(privacy_words[static_cast<std::size_t>(notify.rules.privacy)]) +
                               ", " + (notify.public_url.empty() ? "no links" : "links to " + notify.public_url) +

@@ -42,6 +42,7 @@ void Gateway::Inside::drain(std::string_view why, std::chrono::milliseconds with
              {{"why", why},
               {"within_ms", std::int64_t{within.count()}},
               {"connections", std::uint64_t{connections_.load(std::memory_order_relaxed)}}});
+    auditor_.gateway("drain", {{"why", why}, {"within_ms", std::int64_t{within.count()}}});
     shards_left_ = shards_.size();
     for (auto& shard : shards_) {
         shard.drain([this] { boost::asio::post(io_, [this] { shard_drained(); }); });
@@ -100,6 +101,7 @@ void Gateway::Inside::finish() {
     watcher_->stop();
     if (control_) control_->stop();
     front_desk_->close();
+    pages_->stop();
     admin_->stop();
     signals_->cancel();
     insisted_ = true;  // whatever does not stop now is left behind

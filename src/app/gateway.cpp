@@ -88,7 +88,8 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
       metrics_(ops::MetricsOptions{.version = std::string(version()),
                                    .shards = config_.threads,
                                    .routes = route_table(),
-                                   .auth_results = AuthJournal::labels()}),
+                                   .auth_results = AuthJournal::labels(),
+                                   .throttled = [this] { return throttle_->locked(clock_.now()); }}),
       dice_(random_bytes<std::uint64_t>()) {
     auto const key = random_bytes<auth::Key>();
     throttle_ = std::make_shared<auth::Throttle>(config_.auth.throttle, key);
@@ -101,10 +102,14 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
     auto const answer = [this](proxy::PageRequest request) { return pages_->answer(std::move(request)); };
     front_desk_ = std::make_shared<FrontDesk>(io_.get_executor(), answer, escaped);
     witness_ = std::make_shared<ActWitness>(
-        io_.get_executor(),
-        ActWitness::Listener{
-            .acted = [this](opencode::Act const& act, std::string const& user) { herald_->acted(act, user); },
-            .aborted = [this](std::string const& session) { follower_->user_aborted(session); }});
+        io_.get_executor(), auditor_,
+        ActWitness::Listener{.acted =
+                                 [this](opencode::Act const& act, Who const& who) {
+                                     auditor_.answering(act, who);
+                                     herald_->acted(act, who.user);
+                                 },
+                             .aborted = [this](std::string const& session) { follower_->user_aborted(session); },
+                             .not_taken = [this](std::string const& id) { auditor_.not_taken(id); }});
 
     auto const first = plan();
     for (unsigned i = 0; i < config_.threads; ++i) {
@@ -133,7 +138,7 @@ Exit Gateway::Inside::run() {
     for (auto const& problem : problems) log_.app(LogLevel::error, "configuration", problem);
     if (!problems.empty()) return Exit::not_started;
     Listeners listeners;
-    if (!open(listeners) || !open_control()) {
+    if (!open_audit() || !open(listeners) || !open_control()) {
         for (int const fd : listeners.traffic) ::close(fd);
         if (listeners.admin >= 0) ::close(listeners.admin);
         return Exit::not_started;
@@ -148,7 +153,6 @@ Exit Gateway::Inside::run() {
     probe_.emplace(resources_, probe_settings(), [this](opencode::ProbeResult const& result) { probed(result); });
     make_herald(std::move(targets));
     probe_->start();
-    follower_->start();
 
     auto traffic = listeners.traffic.begin();
     for (auto& shard : shards_) shard.start(*traffic++);
@@ -159,6 +163,7 @@ Exit Gateway::Inside::run() {
                                          [this] {
                                              return metrics_.exposition(health_, log_, [this](ops::Exposition& out) {
                                                  show_notifications(out);
+                                                 show_audit(out);
                                              });
                                          },
                                      .readiness =
@@ -168,6 +173,7 @@ Exit Gateway::Inside::run() {
                                          },
                                      .overview = [this] { return health_.overview(); }});
     tell_listening(listeners);
+    auditor_.gateway("gateway_started", {{"pid", std::int64_t{::getpid()}}, {"version", version()}});
     tell_notifications();
 
     while (!finished_) {
@@ -186,6 +192,7 @@ Exit Gateway::Inside::run() {
     hasher_.stop();
     scribe_.stop();
     health_.enter(ops::Phase::stopped);
+    auditor_.gateway("gateway_stopped", {{"exit", std::int64_t{static_cast<int>(exit_)}}});
     log_.app(LogLevel::info, "stopped", "", {{"exit", std::int64_t{static_cast<int>(exit_)}}});
     return exit_;
 }

@@ -1,5 +1,6 @@
-// The gateway from inside, in four stories: gateway.cpp (starting), reload.cpp (a new configuration), drain.cpp (the
-// end), notifications.cpp (opencode's events, and who is told of them). Private to app.
+// The gateway from inside, in five stories: gateway.cpp (starting), reload.cpp (a new configuration), drain.cpp (the
+// end), notifications.cpp (opencode's events, and who is told of them), account.cpp (what it says of itself, and what
+// the audit says of its own doings). Private to app.
 #pragma once
 
 #include <boost/asio/basic_signal_set.hpp>
@@ -8,6 +9,7 @@
 #include <random>
 
 #include "adapters.hpp"
+#include "agent_metrics.hpp"
 #include "control.hpp"
 #include "front_desk.hpp"
 #include "notify_metrics.hpp"
@@ -15,6 +17,8 @@
 #include "ocgate/auth/throttle.hpp"
 #include "ocgate/auth/tickets.hpp"
 #include "ocgate/bridge/herald.hpp"
+#include "ocgate/bridge/treasurer.hpp"
+#include "ocgate/opencode/activity.hpp"
 #include "ocgate/opencode/follower.hpp"
 #include "ocgate/opencode/probe.hpp"
 #include "ocgate/ops/admin.hpp"
@@ -68,6 +72,12 @@ private:
     [[nodiscard]] opencode::FollowerSettings follower_settings();
     [[nodiscard]] opencode::FollowerListener follower_listener();
     [[nodiscard]] std::string root_of(opencode::Act const& act) const;
+    [[nodiscard]] StatusNeeds status_needs();
+    [[nodiscard]] nlohmann::json spending() const;
+    void audit_budget(std::optional<bridge::Purse::Blocked> const& blocked);
+    bool open_audit();
+    void reloaded(std::string_view why, bool ok);
+    void show_audit(ops::Exposition& out) const;
     void tell_notifications();
     void warn_of_memory();
     void connected(bool is, std::string const& why);
@@ -76,6 +86,14 @@ private:
     void serve_page(proxy::PageRequest request, std::function<void(proxy::PageAnswer)> done);
     void show_notifications(ops::Exposition& out);
     rt::Task<void> stop_herald();
+
+    void make_treasurer(bool on_disk);
+    void listen(bridge::Purse::Left const& left);
+    void heard(opencode::Event const& event);
+    void missed(opencode::StepInfo const& step);
+    void over_budget(std::optional<bridge::Purse::Blocked> const& blocked);
+    [[nodiscard]] std::shared_ptr<BudgetBlock> budget_block() const;
+    void show_spending(ops::Exposition& out);
 
     void listen_to_signals();
     void signalled(int number);
@@ -107,6 +125,8 @@ private:
     ops::Metrics metrics_;
     Knowledge knowledge_;
     AuthJournal journal_{metrics_, log_};
+    ops::Audit audit_{log_};
+    Auditor auditor_{audit_};
     rt::Worker hasher_{hashing_queue};
     rt::Worker scribe_{outbox_queue};  ///< the outbox's thread
     notify::Store store_{scribe_, notify::Outbox::in_memory().value()};
@@ -116,6 +136,7 @@ private:
     std::shared_ptr<rt::Dialer> dialer_;
     std::shared_ptr<FrontDesk> front_desk_;
     std::shared_ptr<ActWitness> witness_;
+    std::shared_ptr<BudgetBlock> const budget_block_ = std::make_shared<BudgetBlock>();
     std::list<ShardThread> shards_;
 
     std::optional<ops::AdminServer> admin_;
@@ -124,10 +145,15 @@ private:
     std::optional<opencode::Probe> probe_;
     std::optional<boost::asio::basic_signal_set<rt::Executor>> signals_;
     std::optional<bool> upstream_up_;
+    bool upstream_silent_ = false;  ///< to the last probe
 
+    std::chrono::system_clock::time_point const began_ = std::chrono::system_clock::now();
     std::mt19937_64 dice_;  ///< for what needs no secret: when to try again
     EventTally tally_;
     AcceptedTimes accepted_;
+    opencode::Activity activity_;
+    std::optional<bridge::Treasurer> treasurer_;
+    std::optional<bridge::Purse::Time> heard_before_;  ///< up to then an earlier run heard everything
     std::optional<bridge::Herald> herald_;
     std::optional<opencode::Follower> follower_;
     std::optional<OwnPages> pages_;
@@ -155,8 +181,11 @@ private:
                                      auto& inside = *static_cast<Inside*>(self);
                                      if (inside.insisted_) {
                                          inside.exit_ = Exit::failed;
+                                         bool const last = inside.finished_;
                                          inside.log_.app(ops::LogLevel::error, "stop_failed",
-                                                         "connections did not end although they were cut");
+                                                         last ? "what remained to be done took too long"
+                                                              : "connections did not end although they were cut");
+                                         if (last) return inside.io_.stop();
                                          inside.finish();
                                      } else {
                                          inside.force("the time to drain is over");

@@ -45,6 +45,10 @@ int run(app::Command const& command) {
             return app::pending(flags, sources, command.as_json, std::cout, std::cerr);
         case Kind::sessions:
             return app::sessions(flags, sources, command.as_json, std::cout, std::cerr);
+        case Kind::status:
+            return app::status(flags, sources, command.as_json, std::cout, std::cerr);
+        case Kind::top:
+            return app::top(flags, sources, command.every, command.times, std::cout, std::cerr);
         case Kind::notify_test:
             return app::notify_test(flags, sources, command.target, std::cout, std::cerr);
         case Kind::hash_password:

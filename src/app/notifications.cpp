@@ -15,11 +15,13 @@ constexpr rt::Duration trouble_pause = std::chrono::minutes(1);
 
 void Gateway::Inside::make_herald(TargetMaker targets) {
     std::optional<notify::OutboxOptions> disk;
-    // Without targets there is nothing to keep, and no folder is made where nobody asked for one.
-    if (!config_.state_dir.empty() && (!config_.notify.targets.empty() || config_.state_dir_given)) {
+    // Without targets and budgets there is nothing to keep, and no folder is made where nobody asked for one.
+    bool const anything = !config_.notify.targets.empty() || !config_.spending.budgets.empty();
+    if (!config_.state_dir.empty() && (anything || config_.state_dir_given)) {
         disk.emplace();
         disk->folder = config_.state_dir;
     }
+    make_treasurer(disk.has_value());
     auto const random = [this] { return std::uniform_real_distribution<double>(0, 1)(dice_); };
     herald_.emplace(bridge::HeraldNeeds{
                         .executor = io_.get_executor(),
@@ -38,8 +40,10 @@ void Gateway::Inside::make_herald(TargetMaker targets) {
                         .listener = herald_listener()},
                     herald_settings(std::move(targets)));
     follower_.emplace(resources_, follower_settings(), follower_listener(), random);
-    pages_.emplace(*herald_, *follower_, deadlines_, &std::chrono::system_clock::now);
+    auto const changed = [this](auto const& request, auto const& answer) { auditor_.page(request, answer); };
+    pages_.emplace(*herald_, *follower_, deadlines_, &std::chrono::system_clock::now, status_needs(), changed);
     herald_->start();
+    treasurer_->start();
 }
 
 bridge::HeraldSettings Gateway::Inside::herald_settings(TargetMaker targets) {
@@ -69,12 +73,14 @@ void Gateway::Inside::tell_notifications() {
 /// Where nobody asked for that: `none` does, and a disk that fails is told by the keeper.
 void Gateway::Inside::warn_of_memory() {
     bool const asked_for = config_.state_dir_given && config_.state_dir.empty();
-    if (config_.notify.targets.empty() || herald_->kept().wanted || asked_for) return;
+    bool const nothing = config_.notify.targets.empty() && config_.spending.budgets.empty();
+    if (nothing || herald_->kept().wanted || asked_for) return;
     log_.write(
         LogLevel::warn, LogKind::notify, "outbox_in_memory",
         config_.state_dir.empty()
-            ? "notifications are kept in memory only, and lost with this process: set state_dir"
-            : "notifications are kept in memory only until a restart: there was no target when the gateway began",
+            ? "notifications and what was spent are kept in memory only, and lost with this process: set state_dir"
+            : "notifications and what was spent are kept in memory only until a restart: there was neither target nor "
+              "budget when the gateway began",
         {});
 }
 
@@ -85,14 +91,23 @@ opencode::FollowerSettings Gateway::Inside::follower_settings() {
     settings.tap.dialer = dialer_;
     settings.tap.host = upstream_host();
     settings.tap.authorization = config_.upstream_authorization;
+    settings.heard_until = heard_before_;
     return settings;
 }
 
 opencode::FollowerListener Gateway::Inside::follower_listener() {
-    return {.happened = [this](opencode::Happening const& happening) { herald_->happened(happening); },
+    return {.happened =
+                [this](opencode::Happening const& happening) {
+                    auditor_.happened(happening);
+                    herald_->happened(happening);
+                    activity_.happened(happening, deadlines_.now());
+                },
             .counted = [this](std::string_view type, opencode::Taken taken) { tally_.count(type, taken); },
             .connection = [this](bool is, std::string const& why) { connected(is, why); },
-            .looked = [this](std::string const& directory) { herald_->looked(directory); }};
+            .looked = [this](std::string const& directory) { herald_->looked(directory); },
+            .heard = [this](opencode::Event const& event) { heard(event); },
+            .missed = [this](opencode::StepInfo const& step) { missed(step); },
+            .gone = [this] { activity_.lost(); }};
 }
 
 void Gateway::Inside::connected(bool is, std::string const& why) {
@@ -129,6 +144,7 @@ bridge::HeraldListener Gateway::Inside::herald_listener() {
     };
     listener.trouble = [this](notify::OutboxError const& error) { outbox_trouble(error); };
     listener.kept = [this](notify::KeeperState const& state) {
+        treasurer_->kept(state);
         if (state.durable) return log_.write(LogLevel::info, LogKind::notify, "outbox_durable", "", {});
         if (!state.wanted) return;
         auto const message = "notifications are kept in memory only, and lost with this process: " + state.why;
@@ -193,6 +209,7 @@ void Gateway::Inside::show_notifications(ops::Exposition& out) {
     figures.no_room = herald_->no_room();
     figures.store = herald_->kept();
     write_notify(out, figures);
+    show_spending(out);
 }
 
 namespace {
@@ -214,6 +231,10 @@ void Gateway::Inside::serve_page(proxy::PageRequest request, std::function<void(
     });
 }
 
-rt::Task<void> Gateway::Inside::stop_herald() { co_await herald_->stop(deadlines_.now() + last_words); }
+rt::Task<void> Gateway::Inside::stop_herald() {
+    auto const until = deadlines_.now() + last_words;
+    co_await treasurer_->stop();  // while the outbox is where it was
+    co_await herald_->stop(until);
+}
 
 }  // namespace ocgate::app

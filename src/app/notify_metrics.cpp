@@ -65,7 +65,7 @@ void write_sessions(Exposition& out, NotifyFigures const& figures) {
         .value(of(counts.permissions), {{"kind", "permission"}})
         .value(of(counts.questions), {{"kind", "question"}});
     auto const age = [&](std::optional<rt::Instant> since) { return since ? seconds_of(figures.now - *since) : 0.0; };
-    out.gauge("ocgate_pending_oldest_seconds", "How long the oldest of them has waited; 0: none waits.")
+    out.gauge("ocgate_pending_oldest_seconds", "How long the oldest of them has waited, in seconds; 0: none waits.")
         .value(age(counts.oldest_permission), {{"kind", "permission"}})
         .value(age(counts.oldest_question), {{"kind", "question"}});
 }
@@ -90,9 +90,10 @@ void write_incidents(Exposition& out, NotifyFigures const& figures) {
         .value(counts.reminders);
     out.counter("ocgate_notify_escalations_total", "Incidents told to further targets because nobody had answered.")
         .value(counts.escalations);
-    out.histogram("ocgate_notify_accepted_seconds",
-                  "From an event of opencode until what it brings is in the outbox, without the time it is held on "
-                  "purpose.");
+    out.histogram(
+        "ocgate_notify_accepted_seconds",
+        "Seconds from an event of opencode until what it brings is in the outbox, without the time it is held "
+        "on purpose.");
     out.buckets(figures.accepted.counts(), AcceptedTimes::bounds, figures.accepted.seconds());
 }
 
@@ -168,7 +169,8 @@ void write_targets(Exposition& out, NotifyFigures const& figures) {
         auto const queue = queue_of(target.name);
         out.value(queue.queued + queue.leased, {{"target", target.name}});
     }
-    out.gauge("ocgate_notify_oldest_queued_seconds", "How long the oldest of them has waited; 0: none waits.");
+    out.gauge("ocgate_notify_oldest_queued_seconds",
+              "How long the oldest of them has waited, in seconds; 0: none waits.");
     auto const now = std::chrono::duration<double>(figures.wall.time_since_epoch()).count();
     for (auto const& target : figures.targets) {
         auto const oldest = static_cast<double>(queue_of(target.name).oldest_live_ms) / 1000.0;

@@ -91,23 +91,32 @@ std::string what_of(opencode::Question const& asked) { return asked.asks.empty()
 }  // namespace
 
 rt::Task<PageAnswer> OwnPages::answer(PageRequest request) {
+    auto said = co_await page(request);
+    if (changed_ && request.method != "GET" && request.method != "HEAD") changed_(request, said);
+    co_return said;
+}
+
+rt::Task<PageAnswer> OwnPages::page(PageRequest const& request) {
     auto const path = path_of(request);
     bool const reads = request.method == "GET" || request.method == "HEAD";
     bool const posts = request.method == "POST";
     constexpr std::string_view targets = "/notifications/targets/", enabled = "/enable";
     bool const is_enable =
         path.starts_with(targets) && path.ends_with(enabled) && path.size() > targets.size() + enabled.size();
-    bool const is_page = path == "/pending" || path == "/sessions" || path == "/notifications";
+    bool const is_status = status_ && path == "/status";
+    bool const is_page = path == "/pending" || path == "/sessions" || path == "/notifications" || is_status;
     bool const is_action = path == "/notifications/test" || path == "/notifications/mute" || is_enable;
     if (!is_page && !is_action) {
         co_return refused(request, 404, "not_found",
-                          "There are /_ocgate/pending, /_ocgate/sessions and /_ocgate/notifications.");
+                          "There are /_ocgate/status, /_ocgate/pending, /_ocgate/sessions and "
+                          "/_ocgate/notifications.");
     }
     if (is_page ? !reads : !posts) {
         auto wrong = refused(request, 405, "method_not_allowed", "This page takes another method; see Allow.");
         wrong.allow = is_page ? "GET, HEAD" : "POST";
         co_return wrong;
     }
+    if (is_status) co_return co_await status_->answer(request);
     if (path == "/pending") co_return pending(request);
     if (path == "/sessions") co_return sessions(request);
     if (path == "/notifications") co_return co_await notifications(request);

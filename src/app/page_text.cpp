@@ -99,6 +99,19 @@ std::string utc_text(std::int64_t unix_ms) {
     return n > 0 && static_cast<std::size_t>(n) < sizeof text ? std::string(text) : std::string();
 }
 
+std::string bytes_text(double bytes) {
+    static constexpr std::string_view units[] = {"B", "kB", "MB", "GB", "TB", "PB"};
+    std::size_t unit = 0;
+    // 999.5 is 1000 when it is rounded.
+    while (bytes >= 999.5 && unit + 1 < std::size(units)) {
+        bytes /= 1000;
+        ++unit;
+    }
+    char text[32];
+    auto const n = std::snprintf(text, sizeof text, unit > 0 && bytes < 9.95 ? "%.1f " : "%.0f ", bytes);
+    return std::string(text, n > 0 ? static_cast<std::size_t>(n) : 0).append(units[unit]);
+}
+
 std::string ago_text(std::int64_t seconds) {
     if (seconds < 120) return std::to_string(std::max<std::int64_t>(seconds, 0)) + " s";
     if (seconds < 120 * 60) return std::to_string(seconds / 60) + " min";

@@ -21,6 +21,9 @@ inline constexpr std::size_t max_cell = 60;
 /// `2026-11-25T09:12:33Z` of Unix milliseconds; empty for 0.
 [[nodiscard]] std::string utc_text(std::int64_t unix_ms);
 
+/// `312 B`, `4.2 kB`, `17 MB`: thousands, not 1024.
+[[nodiscard]] std::string bytes_text(double bytes);
+
 /// `3 s`, `12 min`, `5 h`, `2 d`: how long something has been so.
 [[nodiscard]] std::string ago_text(std::int64_t seconds);
 

@@ -23,6 +23,7 @@ ShardThread::Plan Gateway::Inside::plan() {
     plan.snapshot.hidden_parameter = opencode::credential_parameter;
     plan.snapshot.pages = front_desk_;
     plan.snapshot.witness = witness_;
+    plan.budget = budget_block();
     plan.admission = std::make_shared<auth::Settings const>(config_.auth);
     return plan;
 }
@@ -43,6 +44,7 @@ void Gateway::Inside::probed(opencode::ProbeResult const& result) {
     upstream.version = result.version;
     upstream.reason = result.reason;
     upstream.took = result.took;
+    upstream_silent_ = result.silent;
     health_.set_upstream(std::move(upstream));
     // It may be in the tap's long pause, also when the probe has not seen it away: who answers a probe tells events.
     // At the start, when the first connection is still being made, nothing was lost yet.
@@ -70,9 +72,13 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
     std::vector<std::string> problems;
     auto targets = TargetMaker::read(loaded.config.notify, sources_.variable, problems);
     for (auto& problem : problems) loaded.errors.push_back({"/notifications", std::move(problem), {}});
+    std::string no_audit;
+    auto audit_file = ops::Audit::open(loaded.config.audit, no_audit);
+    if (!no_audit.empty()) loaded.errors.push_back({"/audit", std::move(no_audit), "audit"});
     if (!loaded.errors.empty()) {
         std::pair seen(std::move(loaded.config.files), std::move(loaded.config.file_marks));
         metrics_.reloaded(false);
+        reloaded(why, false);
         std::string all;
         for (auto const& error : loaded.errors) {
             if (!all.empty()) all += "; ";
@@ -93,6 +99,7 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
     reloading_ = true;
     keep_what_is_fixed(loaded.config);
     adopt(std::move(loaded.config), std::move(targets));
+    audit_.adopt(config_.audit, std::move(audit_file));
     auto const count = std::make_shared<std::size_t>(shards_.size());
     auto const reason = std::string(why);
     for (auto& shard : shards_) {
@@ -101,6 +108,7 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
                 if (--*count > 0) return;
                 reloading_ = false;
                 metrics_.reloaded(true);
+                reloaded(reason, true);
                 log_.app(LogLevel::info, "reloaded", "", {{"why", reason}});
                 done(true);
                 if (reload_again_.empty()) return;
@@ -124,8 +132,6 @@ void Gateway::Inside::keep_what_is_fixed(Config& next) {
     keep("control_socket", next.control_socket, config_.control_socket, next.control_socket == config_.control_socket);
     keep("state_dir", next.state_dir, config_.state_dir, next.state_dir == config_.state_dir);
     keep("threads", next.threads, config_.threads, next.threads == config_.threads);
-    keep("log_format", next.log.format, config_.log.format, next.log.format == config_.log.format);
-    keep("access_log", next.log.access, config_.log.access, next.log.access == config_.log.access);
     if (!changed.empty()) {
         log_.app(LogLevel::warn, "restart_needed", "these settings change with a restart only",
                  {{"settings", changed}});
@@ -140,11 +146,12 @@ void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     if (moved) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
     config_ = std::move(next);
     make_room();
-    log_.set_level(config_.log.level);
+    log_.adopt(config_.log);
     throttle_->adopt(config_.auth.throttle);
     probe_->configure(probe_settings());
     if (moved || renamed) follower_->configure(follower_settings());
     herald_->configure(herald_settings(std::move(targets)));
+    treasurer_->configure(config_.spending);
     warn_of_memory();
     watcher_->watch(config_.files, config_.file_marks);
 }

@@ -18,6 +18,7 @@ ShardThread::ShardThread(Parts parts, Plan const& plan, auth::Gatekeeper::Parts 
 std::shared_ptr<proxy::Snapshot const> ShardThread::snapshot_of(Plan const& plan) const {
     auto snapshot = std::make_shared<proxy::Snapshot>(plan.snapshot);
     snapshot->gatekeeper = gatekeeper_;
+    if (plan.budget) snapshot->gatekeeper = std::make_shared<BudgetGate>(gatekeeper_, plan.budget);
     return snapshot;
 }
 
@@ -60,6 +61,10 @@ void ShardThread::insist(std::function<void(std::size_t)> told) {
         told(shard_->load().connections);
         shard_->insist();
     });
+}
+
+void ShardThread::look(std::size_t most, proxy::First first, std::function<void(proxy::ShardView)> told) {
+    boost::asio::post(io_, [this, most, first, told = std::move(told)] { told(shard_->look(most, first)); });
 }
 
 void ShardThread::stop() {

@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <thread>
 
+#include "budget_gate.hpp"
 #include "ocgate/auth/gatekeeper.hpp"
 #include "ocgate/proxy/shard.hpp"
 
@@ -23,6 +24,7 @@ public:
     struct Plan {
         proxy::Snapshot snapshot;  ///< without gatekeeper
         std::shared_ptr<auth::Settings const> admission;
+        std::shared_ptr<BudgetBlock> budget{};  ///< none: prompts are never refused
     };
 
     ShardThread(Parts parts, Plan const& plan, auth::Gatekeeper::Parts admission);
@@ -38,6 +40,7 @@ public:
     void drain(std::function<void()> drained);
     /// `told`, before anything ends: how many connections are there to be cut.
     void insist(std::function<void(std::size_t connections)> told);
+    void look(std::size_t most, proxy::First first, std::function<void(proxy::ShardView)> told);
 
     /// Ends the loop and joins, whatever is still under way. Idempotent.
     void stop();

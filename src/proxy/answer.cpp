@@ -128,6 +128,8 @@ std::string_view message_for(Failure const& failure) noexcept {
                                                   : "Credentials are needed: HTTP Basic authentication.";
         case Reason::throttled:
             return "Too many failed logins. Wait, then try again.";
+        case Reason::over_budget:
+            return "The budget is spent. New prompts are refused until its day or month is over.";
         case Reason::forbidden:
             return "This request comes from another site.";
         case Reason::misdirected:

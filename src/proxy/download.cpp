@@ -39,7 +39,8 @@ rt::Task<Next> Exchange::relay_response() {
     auto const idle = snapshot_->limits.idle_body;
     // After a refused upgrade opencode (1.18.33) closes the connection without having said so.
     bool const reusable = head.keep_alive && !upgrade_;
-    BodyReader body(head.body);
+    auto& body = answer_body_;  // here, where `look` finds it
+    body = BodyReader(head.body);
     bool const bare_to_the_end = client_1_0_ && (head.body.kind == wire::Framing::Kind::chunked ||
                                                  head.body.kind == wire::Framing::Kind::until_close);
     BodyWriter writer(!client_1_0_ && (head.body.kind == wire::Framing::Kind::chunked ||

@@ -27,7 +27,7 @@ rt::Task<Next> Exchange::open_event_stream() {
     events_coded_ = is_coded(head.fields);
     events_fillable_ = !events_coded_ && head.body.kind != wire::Framing::Kind::length;
     if (client_1_0_ || shard_.draining || !upload_complete_ || upgrade_) keep_client_ = false;
-    events_body_ = BodyReader(head.body);
+    answer_body_ = BodyReader(head.body);
 
     auto const size = write_head(!keep_client_);
     if (!size) {
@@ -54,7 +54,6 @@ rt::Task<Next> Exchange::open_event_stream() {
 }
 
 rt::Task<Next> Exchange::close_event_stream() {
-    record_.response_bytes = events_body_.content_bytes();
     co_await stop_upload();
     if (!flowed_) flowed_ = upload_failure_.value_or(flowed_.error());
     stream_over(StreamKind::event_stream, flowed_);
@@ -118,7 +117,7 @@ bool Exchange::compose(Events& events) {
         events.writer.frame(events.bytes, {}, true);
         return true;
     }
-    auto const piece = events_body_.take(connection_.upstream->buffered());
+    auto const piece = answer_body_.take(connection_.upstream->buffered());
     if (!piece) {
         flowed_ = Failure{Side::upstream, Step::event_stream, piece.error()};
         return false;
@@ -136,6 +135,8 @@ bool Exchange::compose(Events& events) {
         }
     }
     events.boundary.feed(content);
+    record_.response_bytes += content.size();
+    shard_.live.event_stream.to_client.add(content.size());
     events.writer.frame(events.bytes, content, events.complete);
     return true;
 }
@@ -150,7 +151,7 @@ bool Exchange::heard(Events& events, error_code why) {
         return true;
     }
     if (why == error::operation_aborted && !upstream.interrupted() && upstream.open()) return true;  // drain knocked
-    if (why == error::eof && events_body_.ends_with_connection()) {
+    if (why == error::eof && answer_body_.ends_with_connection()) {
         events.say = Events::Say::end;
         return true;
     }

@@ -59,7 +59,8 @@ Exchange::~Exchange() {
     record_.upstream_reused = reused_;
     record_.request_bytes += request_body_.content_bytes();
     shard_.parts.recorder.finished(record_);
-    if (witnessed_) snapshot_->witness->ended(record_.method, record_.path, user_, record_.status);
+    if (witnessed_) snapshot_->witness->ended(deed(record_.path), record_.status, record_.duration);
+    shard_.ended.add(record_.request_bytes, record_.response_bytes);
     // Only now: the record's views may point into these bytes.
     if (!head_consumed_) client_->consume(desk_->request.bytes);
 }
@@ -85,13 +86,15 @@ rt::Task<Next> Exchange::run() {
         client_address_ = decision.client_address;
         decision = co_await snapshot_->gatekeeper->verify(visit);
         take(decision);
+        record_.admission = shard_.now() - started_;
         if (client_->ended()) co_return co_await fail(client_gone(Step::admission));
         if (connection_.insisted) co_return co_await fail(Failure{Side::gateway, Step::admission, Reason::draining});
     }
     take(decision);
     if (decision.kind != Decision::Kind::admitted) co_return co_await refuse(decision.refusal);
-    witnessed_ = snapshot_->witness && !is_safe(head.method);
-    if (witnessed_) snapshot_->witness->began(head.method, head.target, user_);
+    admitted_ = true;
+    witnessed_ = snapshot_->witness && (!is_safe(head.method) || websocket_);
+    if (witnessed_) snapshot_->witness->began(deed(head.target));
     if (snapshot_->pages && Pages::cover(head.target)) co_return co_await own_page();
 
     auto const limit = snapshot_->limits.body_bytes;
@@ -132,13 +135,18 @@ rt::Task<Next> Exchange::carry() {
         if (answered) answered = co_await send_request();
         if (answered) answered = co_await receive_answer();
         if (answered || fresh || !may_retry(answered.error())) break;
+        shard_.live.retried.add();
         drop_upstream();
     }
-    if (answered) co_return co_await deliver();
+    if (answered) {
+        shard_.live.answered.add();
+        co_return co_await deliver();
+    }
 
     co_await stop_upload();
     // The client's own failure explains the upstream's, not the other way round.
     auto const failure = upload_failure_.value_or(answered.error());
+    if (failure.side == Side::upstream) shard_.live.failed.add();
     drop_upstream();
     co_return co_await fail(failure);
 }
@@ -156,12 +164,15 @@ rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
         }
     }
     reused_ = false;
+    auto const began = shard_.now();
     auto dialed =
-        co_await snapshot_->dialer->dial(shard_.resources, shard_.now() + snapshot_->limits.dial, connection_.dialing);
+        co_await snapshot_->dialer->dial(shard_.resources, began + snapshot_->limits.dial, connection_.dialing);
+    record_.dial += shard_.now() - began;
     recorder.upstream_dialed(false, dialed.has_value());
     if (!dialed) co_return Failure{Side::upstream, Step::dial, dialed.error()};
     recorder.connection_opened(Side::upstream);
     connection_.upstream = std::move(*dialed);
+    connection_.upstream->count_in(shard_.live.upstream);
     co_return Outcome<void>{};
 }
 
@@ -169,7 +180,6 @@ void Exchange::drop_upstream() {
     if (!connection_.upstream) return;
     auto const upstream = std::move(connection_.upstream);
     connection_.upstream = nullptr;
-    shard_.parts.recorder.bytes(Side::upstream, upstream->received(), upstream->sent());
     upstream->close();
     shard_.parts.recorder.connection_closed(Side::upstream);
 }
@@ -183,7 +193,7 @@ void Exchange::return_upstream() {
     auto upstream = std::move(connection_.upstream);
     connection_.upstream = nullptr;
     upstream->read_by(rt::never);
-    shard_.parts.recorder.bytes(Side::upstream, upstream->take_received(), upstream->take_sent());
+    upstream->count_anew();
     shard_.upstreams.give(std::move(upstream), snapshot_->limits.idle_upstreams, snapshot_->limits.idle_upstream);
 }
 
@@ -403,43 +413,6 @@ Failure Exchange::failure_of(rt::Peer const& peer, Side side, Step step, error_c
         return {Side::client, step, Reason::gone};
     }
     return {side, step, why};
-}
-
-// ---- the record
-
-void Exchange::keep_record() {
-    if (!kept_.empty()) return;
-    std::string_view* const views[] = {&record_.method, &record_.path,        &record_.user_agent,
-                                       &record_.cf_ray, &record_.traceparent, &request_id_};
-    std::size_t total = 1;
-    for (auto const* view : views) total += view->size();
-    kept_.reserve(total);
-    kept_.push_back(' ');
-    for (auto* view : views) {
-        auto const at = kept_.size();
-        kept_.append(*view);
-        *view = std::string_view(kept_).substr(at, view->size());
-    }
-}
-
-void Exchange::clear_desk() {
-    keep_record();
-    if (!head_consumed_) client_->consume(desk_->request.bytes);
-    head_consumed_ = true;
-    desk_.reset();
-}
-
-void Exchange::collect(std::string_view content, bool complete) {
-    if (!watched_) return;
-    if (watched_->content.size() + content.size() > Gatekeeper::watched_bytes) {
-        watched_.reset();
-        return;
-    }
-    watched_->content.append(content);
-    if (complete) {
-        snapshot_->gatekeeper->saw_answer(watched_->target, record_.status, watched_->content);
-        watched_.reset();
-    }
 }
 
 }  // namespace ocgate::proxy

@@ -32,6 +32,12 @@ public:
     rt::Task<void> abandon();
     /// Whether bytes of an answer may have left. Until then it can be told of an end that is forced on it.
     [[nodiscard]] bool answered() const noexcept { return answered_; }
+    /// look.cpp: where it stands now.
+    [[nodiscard]] rt::Instant began() const noexcept { return started_; }
+    [[nodiscard]] ExchangeView look() const;
+    [[nodiscard]] Stage stage() const noexcept;
+    [[nodiscard]] std::uint64_t request_bytes() const noexcept;
+    [[nodiscard]] std::uint64_t response_bytes() const noexcept;
 
 private:
     // exchange.cpp: the story
@@ -87,17 +93,21 @@ private:
     rt::Task<> pump_to_client();
     [[nodiscard]] bool outbound_over(error_code why);
     void client_failed(error_code why);
-    bool move_frames(rt::Peer& from, rt::Peer& to, wire::FrameBoundary& frames, std::size_t limit, std::uint64_t& moved,
-                     error_code& why);
+    enum class Way : std::uint8_t { to_client, to_upstream };
+    bool move_frames(Way way, wire::FrameBoundary& frames, std::size_t limit, error_code& why);
     [[nodiscard]] std::size_t outbound_limit() const;
     [[nodiscard]] bool at_last_frame() const;
     [[nodiscard]] rt::Duration tunnel_patience() const;
 
+    [[nodiscard]] Deed deed(std::string_view target) const noexcept;
+
+    // record.cpp
     /// Copies what the record says of the request and returns the desk and the request's bytes: a stream begins.
     void clear_desk();
     void keep_record();
-    Outcome<std::size_t> write_head(bool close);
     void collect(std::string_view content, bool complete);
+
+    Outcome<std::size_t> write_head(bool close);
     void stream_over(StreamKind kind, Outcome<void> const& outcome);
 
     Connection& connection_;
@@ -129,9 +139,10 @@ private:
     bool client_1_0_ = false;
     bool vouched_ = false;       ///< the upstream's own credential is sent along
     bool peer_trusted_ = false;  ///< its X-Forwarded-* are believed
-    bool witnessed_ = false;     ///< Witness::began was told
-    bool upgrade_ = false;       ///< the client asked for another protocol
-    bool websocket_ = false;     ///< and did it well
+    bool admitted_ = false;
+    bool witnessed_ = false;  ///< Witness::began was told
+    bool upgrade_ = false;    ///< the client asked for another protocol
+    bool websocket_ = false;  ///< and did it well
     bool head_consumed_ = false;
     bool credential_sent_ = false;  ///< the upstream's own, with this request
     bool stream_open_ = false;      ///< told to the recorder, its end is not
@@ -139,8 +150,8 @@ private:
     rt::Instant first_byte_by_ = rt::never;
     rt::Instant head_by_ = rt::never;  ///< the end of an answer's head that has begun
     Outcome<void> flowed_{};           ///< what became of the stream
-    BodyReader events_body_{{}};
-    wire::FrameBoundary frames_;  ///< of the tunnel, toward the client
+    BodyReader answer_body_{{}};       ///< the content that is being passed on
+    wire::FrameBoundary frames_;       ///< of the tunnel, toward the client
     bool events_chunked_ = false;
     bool events_coded_ = false;
     bool events_fillable_ = false;  ///< a comment fits in between

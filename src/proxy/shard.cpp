@@ -25,6 +25,7 @@ std::uint64_t mixed(std::uint64_t x) noexcept {
 
 ShardState::ShardState(ShardParts p, std::shared_ptr<Snapshot const> s)
     : parts(std::move(p)),
+      live(parts.recorder.live()),
       snapshot(std::move(s)),
       deadlines(parts.executor, parts.clock),
       windows(parts.window_bytes),
@@ -133,6 +134,8 @@ ShardLoad Shard::load() const {
     return {inside_->connections.size(), inside_->upstreams.idle(), inside_->windows.lent(),
             inside_->windows.blocks.lent(), inside_->deadlines.active()};
 }
+
+ShardView Shard::look(std::size_t most, First first) const { return look_at(*inside_, most, first); }
 
 rt::PeerResources const& Shard::resources() const noexcept { return inside_->resources; }
 

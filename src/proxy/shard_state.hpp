@@ -9,11 +9,14 @@
 
 namespace ocgate::proxy {
 
+struct Looking;
+
 /// A connection as its shard sees it.
 class Drainable : public boost::intrusive::list_base_hook<> {
 public:
     virtual void drain() = 0;
     virtual void insist() = 0;
+    virtual void look(Looking& into) const = 0;
 
 protected:
     ~Drainable() = default;
@@ -27,6 +30,16 @@ struct Desk {
 };
 
 using Connections = boost::intrusive::list<Drainable>;
+
+/// The exchanges that are over. Content, as in their records.
+struct Ended {
+    std::uint64_t exchanges = 0, request_bytes = 0, response_bytes = 0;
+    void add(std::uint64_t request, std::uint64_t response) noexcept {
+        ++exchanges;
+        request_bytes += request;
+        response_bytes += response;
+    }
+};
 
 struct ShardState {
     ShardState(ShardParts p, std::shared_ptr<Snapshot const> s);
@@ -50,6 +63,7 @@ struct ShardState {
     void connection_ended();
 
     ShardParts parts;
+    Live& live;  ///< the recorder's
     std::shared_ptr<Snapshot const> snapshot;
     rt::Deadlines deadlines;
     rt::WindowPool windows;
@@ -61,10 +75,14 @@ struct ShardState {
     std::function<void()> drained;
     unsigned bulk_seats = 8;  ///< large answers that may fill the kernel's buffers, at this moment
     bool draining = false;
+    Ended ended;
     std::uint64_t last_id;
     std::chrono::sys_seconds dated = std::chrono::sys_seconds::min();
     std::array<char, 29> date_text;  ///< of `dated`: written once a second at most
     rt::TaskGroup tasks;
 };
+
+/// look.cpp, for Shard::look.
+[[nodiscard]] ShardView look_at(ShardState const& shard, std::size_t most, First first);
 
 }  // namespace ocgate::proxy

@@ -88,9 +88,11 @@ void Exchange::end_inbound() {
 
 /// Moves what is there as far as it goes now: at most `limit` bytes of what was read, or, with no limit, from socket to
 /// socket. True: that was much, and others should have a turn.
-bool Exchange::move_frames(rt::Peer& from, rt::Peer& to, wire::FrameBoundary& frames, std::size_t limit,
-                           std::uint64_t& moved, error_code& why) {
+bool Exchange::move_frames(Way way, wire::FrameBoundary& frames, std::size_t limit, error_code& why) {
     why = {};
+    bool const down = way == Way::to_client;
+    auto& from = down ? *connection_.upstream : *client_;
+    auto& to = down ? *client_ : *connection_.upstream;
     auto const content = from.text().substr(0, limit);
     std::string_view sent;
     bool const passing = content.empty() && limit == no_limit;
@@ -103,7 +105,9 @@ bool Exchange::move_frames(rt::Peer& from, rt::Peer& to, wire::FrameBoundary& fr
     }
     if (sent.empty()) return false;
     frames.feed(sent);
-    moved += sent.size();
+    auto& live = shard_.live.websocket;
+    (down ? record_.response_bytes : record_.request_bytes) += sent.size();
+    (down ? live.to_client : live.to_upstream).add(sent.size());
     tunnel_active_ = shard_.now();
     if (!passing) from.consume(sent.size());
     return passing;
@@ -115,7 +119,7 @@ rt::Task<void> Exchange::inbound() {
     error_code why;
     try {
         for (;;) {
-            bool const much = move_frames(*client_, upstream, frames, no_limit, record_.request_bytes, why);
+            bool const much = move_frames(Way::to_upstream, frames, no_limit, why);
             if (!why && !upstream.writable()) {
                 why = co_await upstream.room(rt::Duration::max());
                 if (!why) continue;
@@ -167,7 +171,7 @@ rt::Task<> Exchange::pump_to_client() {
     error_code why;
     for (;;) {
         auto const limit = outbound_limit();
-        bool const much = move_frames(upstream, *client_, frames_, limit, record_.response_bytes, why);
+        bool const much = move_frames(Way::to_client, frames_, limit, why);
         if (!why && !client_->writable()) {
             why = co_await client_->room(tunnel_patience());
             if (!why) continue;

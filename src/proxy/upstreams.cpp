@@ -7,6 +7,7 @@ namespace ocgate::proxy {
 Upstreams::Upstreams(rt::PeerResources const& resources, Recorder& recorder)
     : resources_(resources),
       recorder_(recorder),
+      level_(recorder.live().idle_upstreams),
       next_(
           resources.deadlines, [](void* self) { static_cast<Upstreams*>(self)->drop_expired(); }, this) {}
 
@@ -20,6 +21,7 @@ rt::PeerPtr Upstreams::take() {
         }
         auto peer = std::move(idle_.back().peer);
         idle_.pop_back();
+        count();
         if (idle_.empty()) next_.set(rt::never);
         peer->stop_listening();
         return peer;
@@ -37,6 +39,7 @@ void Upstreams::give(rt::PeerPtr upstream, std::size_t max_idle, rt::Duration ke
     auto const until = resources_.deadlines.now() + keep;
     auto& peer = *upstream;
     idle_.push_back({std::move(upstream), until});
+    count();
     if (until < next_.when()) next_.set(until);
     peer.listen([this, raw = &peer] { drop(raw); });  // may drop it at once
 }
@@ -46,6 +49,7 @@ void Upstreams::drop(rt::Peer const* peer) {
     if (found == idle_.end()) return;
     auto const dropped = std::move(found->peer);
     idle_.erase(found);
+    count();
     if (idle_.empty()) next_.set(rt::never);
     dropped->close();
     recorder_.connection_closed(Side::upstream);

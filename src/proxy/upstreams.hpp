@@ -33,9 +33,11 @@ private:
     };
     void drop(rt::Peer const* peer);
     void drop_expired();
+    void count() noexcept { level_.set(static_cast<std::int64_t>(idle_.size())); }
 
     rt::PeerResources const& resources_;
     Recorder& recorder_;
+    rt::Level& level_;  ///< how many there are, for the metrics
     std::vector<Idle> idle_;
     rt::Deadline next_;  ///< when the first of them has been idle for too long
 };

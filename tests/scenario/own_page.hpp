@@ -28,15 +28,21 @@ public:
 
 class Ear final : public proxy::Witness {
 public:
-    void began(std::string_view method, std::string_view target, std::string_view user) noexcept override {
-        heard.push_back("> " + std::string(method) + " " + std::string(target) + " " + std::string(user));
-    }
-    void ended(std::string_view method, std::string_view path, std::string_view user,
-               unsigned status) noexcept override {
-        heard.push_back("< " + std::string(method) + " " + std::string(path) + " " + std::string(user) + " " +
-                        std::to_string(status));
+    void began(proxy::Deed const& deed) noexcept override { write("> ", deed, ""); }
+    void ended(proxy::Deed const& deed, unsigned status, rt::Duration time) noexcept override {
+        write("< ", deed, " " + std::to_string(status));
+        took = time;
     }
     std::vector<std::string> heard;
+    std::vector<std::string> from;  ///< address and request id, of each
+    rt::Duration took{};            ///< the last one that ended
+
+private:
+    void write(char const* sign, proxy::Deed const& deed, std::string const& end) {
+        heard.push_back(sign + std::string(deed.websocket ? "WS " : "") + std::string(deed.method) + " " +
+                        std::string(deed.target) + " " + std::string(deed.user) + end);
+        from.push_back(std::string(deed.client_address) + " " + std::string(deed.request_id));
+    }
 };
 
 struct Reader {

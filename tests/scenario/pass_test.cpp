@@ -51,8 +51,8 @@ TEST(PassedDownload, ArrivesByteForByte) {
         EXPECT_EQ(s.notebook().exchanges.at(0).response_bytes, many);
         EXPECT_FALSE(s.notebook().exchanges.at(0).failed);
         s.finish();
-        EXPECT_GE(s.notebook().received[Notebook::index(Side::upstream)], 2 * many);
-        EXPECT_GE(s.notebook().sent[Notebook::index(Side::client)], 2 * many);
+        EXPECT_GE(s.notebook().live().upstream.received.value(), 2 * many);
+        EXPECT_GE(s.notebook().live().client.sent.value(), 2 * many);
     }
 }
 

@@ -57,6 +57,27 @@ TEST(Witness, HearsOfTheEndHoweverItComes) {
     EXPECT_TRUE(r.ear->heard.empty()) << "it was not admitted";
 }
 
+TEST(Witness, HearsOfATerminalAndOfNoOtherUpgrade) {
+    Reader r;
+    auto const upgrade = [](std::string_view protocol) {
+        return "Connection: Upgrade\r\nUpgrade: " + std::string(protocol) +
+               "\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    };
+    r.s.client().sends(get("/pty/1/connect?ticket=x", upgrade("websocket")));
+    EXPECT_THAT(r.ear->heard, ElementsAre("> WS GET /pty/1/connect?ticket=x "));
+    r.s.upstream().sends(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+        "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+    r.s.advance(3600s);
+    ASSERT_EQ(r.ear->heard.size(), 1u) << "it is open";
+    r.s.client().ends();
+    EXPECT_EQ(r.ear->heard.back(), "< WS GET /pty/1/connect  101");
+    EXPECT_GE(r.ear->took, 3600s);
+    r.ear->heard.clear();
+    r.s.connects().sends(get("/session", upgrade("h2c")));
+    EXPECT_TRUE(r.ear->heard.empty());
+}
+
 TEST(Witness, IsToldWhoItWas) {
     class Named final : public proxy::Gatekeeper {
     public:
@@ -77,6 +98,8 @@ TEST(Witness, IsToldWhoItWas) {
     r.s.client().sends(post("/a", std::string(50'000, 'x')));
     r.s.upstream().sends(ok("x"));
     EXPECT_THAT(r.ear->heard, ElementsAre("> POST /a alice", "< POST /a alice 200"));
+    auto const from = "192.0.2.7 " + r.last().request_id;
+    EXPECT_THAT(r.ear->from, ElementsAre(from, from));
     r.asks(post("/_ocgate/mute", "{}"));
     EXPECT_EQ(r.book->asked.at(0).user, "alice");
     EXPECT_EQ(r.book->asked.at(0).client_address, "192.0.2.7") << "the connection's, where the door says none";

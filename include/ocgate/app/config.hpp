@@ -12,6 +12,8 @@
 
 #include "ocgate/app/notify_config.hpp"
 #include "ocgate/auth/settings.hpp"
+#include "ocgate/bridge/purse.hpp"
+#include "ocgate/ops/audit.hpp"
 #include "ocgate/ops/log.hpp"
 #include "ocgate/proxy/limits.hpp"
 #include "ocgate/rt/dialer.hpp"
@@ -36,13 +38,14 @@ struct Config {
     std::string control_socket;
     bool control_socket_given = false;  ///< asked for: not to have it is an error then, otherwise a warning
     unsigned threads = 1;
-    ops::LogOptions log;
     /// Folder of what must survive a crash; empty: memory only. By default the first of `$STATE_DIRECTORY` (systemd),
     /// `$XDG_STATE_HOME/ocgate` and `$HOME/.local/state/ocgate` whose variable is set.
     std::string state_dir;
     bool state_dir_given = false;
 
     // Replaced whole by a reload.
+    ops::LogOptions log;
+    ops::AuditPlace audit;
     rt::Address upstream{"127.0.0.1", 4096, {}};
     Secret upstream_authorization;  ///< value of the Authorization field for the upstream; empty: none is sent
     std::string upstream_user;      ///< the name in it, for people
@@ -54,6 +57,7 @@ struct Config {
     milliseconds probe_timeout{10'000};  ///< opencode is one thread: a large attachment delays it by seconds
     milliseconds drain_timeout{25'000};  ///< after it, drain insists. Kubernetes grants 30 s by default
     NotifyConfig notify;
+    bridge::PurseRules spending;
 
     /// The file, the secrets and the htpasswd file, in the order of reading, each once; also those that could not be
     /// read: what a reload watches.

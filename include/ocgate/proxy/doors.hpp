@@ -11,6 +11,7 @@
 #include "ocgate/base/failure.hpp"
 #include "ocgate/base/secret.hpp"
 #include "ocgate/rt/dialer.hpp"
+#include "ocgate/rt/tally.hpp"
 #include "ocgate/wire/head.hpp"
 
 namespace ocgate::proxy {
@@ -79,6 +80,8 @@ struct ExchangeRecord {
     std::uint64_t request_bytes = 0;  ///< content, as framed on the client's side
     std::uint64_t response_bytes = 0;
     rt::Duration duration{};
+    rt::Duration admission{};   ///< until a password was hashed; 0: none had to be
+    rt::Duration dial{};        ///< spent on connecting to the upstream; 0: a pooled connection was good
     rt::Duration first_byte{};  ///< until the answer's head was there; 0: it never was
     bool upstream_reused = false;
     bool stream = false;  ///< `kind` is meant: kept out of the latency histogram
@@ -97,10 +100,31 @@ struct RefusedHead {
     std::uint64_t response_bytes = 0;  ///< content
 };
 
+/// What changes too often for a call each, or is read while it goes on: the shard's thread counts in place, any thread
+/// reads.
+struct Live {
+    /// Content that was passed on.
+    struct Stream {
+        rt::Tally to_client;    ///< bytes
+        rt::Tally to_upstream;  ///< bytes
+    };
+
+    rt::Traffic client, upstream;    ///< all bytes on their connections
+    Stream event_stream, websocket;  ///< an event stream has nothing for the upstream
+    rt::Level idle_upstreams;        ///< connections in the pool
+    // What became of requests that were for the upstream. A client that leaves, or a drain that insists, is none of it.
+    rt::Tally answered;  ///< an answer's head came
+    rt::Tally failed;    ///< none did, by the upstream's fault
+    rt::Tally retried;   ///< a pooled connection was dead: once more on a new one
+};
+
 /// Writes down what happens: metrics and the access log. Must not block and must not throw.
 class Recorder {
 public:
     virtual ~Recorder() = default;
+
+    /// The same one each time. Outlives every connection of the shard.
+    virtual Live& live() noexcept = 0;
 
     /// A small number for the route template of this target, from a closed set; the recorder itself knows its name.
     virtual std::uint16_t route_of(std::string_view method, std::string_view target) noexcept = 0;
@@ -111,7 +135,6 @@ public:
     /// `reason`: gone (the client left), cut_short (the upstream ended it without an end), stalled, draining, …;
     /// nullptr-like `Reason{}` for a clean end.
     virtual void stream_closed(StreamKind kind, Reason reason, rt::Duration lasted) noexcept = 0;
-    virtual void bytes(Side side, std::uint64_t received, std::uint64_t sent) noexcept = 0;
     /// A failure outside any exchange that nobody is told of (an accept that failed, a client that left inside a head).
     virtual void failed(Failure const& failure, std::string_view peer) noexcept = 0;
     /// One that the client was told of.
@@ -163,15 +186,25 @@ public:
     virtual rt::Task<PageAnswer> answer(PageRequest request, rt::DialBreaker& breaker) = 0;
 };
 
-/// Hears of what people change: requests of a method that is not safe (RFC 9110 §9.2.1), once they were admitted, and
-/// again when they are over, each once. On the shard's thread; must not block and must not throw.
+/// What somebody does. Views live for the call.
+struct Deed {
+    std::string_view method;
+    std::string_view target;  ///< as sent; once it is over, its path alone
+    std::string_view user;    ///< empty where no credentials were needed
+    std::string_view client_address;
+    std::string_view request_id;
+    bool websocket = false;  ///< asks for one, in the right form
+};
+
+/// Hears of what people change: requests of a method that is not safe (RFC 9110 §9.2.1) and those for a WebSocket, once
+/// they were admitted, and again when they are over, each once. On the shard's thread; must not block and must not
+/// throw.
 class Witness {
 public:
     virtual ~Witness() = default;
-    virtual void began(std::string_view method, std::string_view target, std::string_view user) noexcept = 0;
-    /// `path` without query; `status` of the answer that was sent, 0: none could be.
-    virtual void ended(std::string_view method, std::string_view path, std::string_view user,
-                       unsigned status) noexcept = 0;
+    virtual void began(Deed const& deed) noexcept = 0;
+    /// `status` of the answer that was sent, 0: none could be. `took`: all of it, a WebSocket's whole life.
+    virtual void ended(Deed const& deed, unsigned status, rt::Duration took) noexcept = 0;
 };
 
 }  // namespace ocgate::proxy

@@ -2,10 +2,13 @@
 // nothing but the count of connections. How one request is carried is told in src/proxy/exchange.cpp.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "ocgate/base/secret.hpp"
 #include "ocgate/proxy/doors.hpp"
@@ -49,6 +52,45 @@ struct ShardLoad {
     std::size_t deadlines = 0;
 };
 
+/// What an exchange is doing now. A closed set.
+enum class Stage : std::uint8_t {
+    admission,     ///< a password is being hashed
+    page,          ///< one of the gateway's own
+    dial,          ///< no connection to the upstream yet
+    request_body,  ///< the rest of the content is on its way
+    waiting,       ///< for the answer's head
+    response,
+    event_stream,
+    tunnel,
+};
+inline constexpr std::size_t stages = static_cast<std::size_t>(Stage::tunnel) + 1;
+[[nodiscard]] std::string_view to_string(Stage stage) noexcept;
+
+struct ExchangeView {
+    std::string request_id, method;
+    std::string path;  ///< without query
+    std::string user, client_address;
+    std::uint16_t route = 0;  ///< what Recorder::route_of said
+    Stage stage = Stage::admission;
+    std::optional<Side> awaited;  ///< who has to do something next; nothing: either of the two ends
+    rt::Duration age{};
+    std::uint64_t request_bytes = 0, response_bytes = 0;  ///< content that has passed
+    std::optional<rt::Duration> stalled;                  ///< for how long `awaited` has taken nothing
+};
+
+/// Which of too many are listed: those that began first, or last.
+enum class First : std::uint8_t { oldest, newest };
+
+struct ShardView {
+    std::vector<ExchangeView> exchanges;
+    std::array<std::size_t, stages> at{};  ///< how many there are, also of those that are not listed
+    std::size_t connections = 0;           ///< of clients
+    std::size_t idle = 0;                  ///< of these: waiting for a request
+    std::size_t upstreams_in_use = 0, upstreams_idle = 0;
+    std::uint64_t requests = 0;                           ///< ever, those under way included
+    std::uint64_t request_bytes = 0, response_bytes = 0;  ///< the same: content
+};
+
 /// All calls from the shard's own thread.
 class Shard {
 public:
@@ -74,6 +116,8 @@ public:
     void when_drained(std::function<void()> drained);
 
     [[nodiscard]] ShardLoad load() const;
+    /// What is going on; at most `most` exchanges are listed. Looks at every connection.
+    [[nodiscard]] ShardView look(std::size_t most, First first = First::oldest) const;
     [[nodiscard]] rt::PeerResources const& resources() const noexcept;
 
 private:

@@ -108,6 +108,21 @@ TEST(CommandLine, TheSmallSubcommands) {
     EXPECT_THAT(sessions.command().flags.values, ElementsAre(Pair("config", "/f")));
     EXPECT_FALSE(parse({"sessions"}).command().as_json);
 
+    auto const status = parse({"status", "--json", "--control-socket", "/c"});
+    ASSERT_EQ(status.code(), -1) << status.err;
+    EXPECT_EQ(status.command().kind, Kind::status);
+    EXPECT_TRUE(status.command().as_json);
+    EXPECT_THAT(status.command().flags.values, ElementsAre(Pair("control_socket", "/c")));
+
+    auto const top = parse({"top", "--every", "500ms", "--times", "3"});
+    ASSERT_EQ(top.code(), -1) << top.err;
+    EXPECT_EQ(top.command().kind, Kind::top);
+    EXPECT_EQ(top.command().every, 500ms);
+    EXPECT_EQ(top.command().times, 3u);
+    EXPECT_EQ(parse({"top"}).command().every, 2s);
+    EXPECT_EQ(parse({"top"}).command().times, std::nullopt);
+    EXPECT_EQ(parse({"top", "--every", "1ms"}).command().every, 100ms) << "no busy loop";
+
     auto const test = parse({"notify-test", "--target", "phone", "--control-socket", "/c", "--config", "/f"});
     ASSERT_EQ(test.code(), -1) << test.err;
     EXPECT_EQ(test.command().kind, Kind::notify_test);
@@ -140,6 +155,10 @@ TEST(CommandLine, MistakesEndWithOneAndNothingOnStandardOutput) {
         {"pending", "api"},
         {"pending", "--listen", ":1"},
         {"sessions", "--target", "phone"},
+        {"status", "api"},
+        {"top", "--every", "2"},
+        {"top", "--times", "0"},
+        {"top", "--json"},
         {"notify-test", "phone"},
         {"notify-test", "--target"},
         {"notify-test", "--target", ""},
@@ -182,14 +201,14 @@ TEST(CommandLine, HelpAndVersion) {
     EXPECT_EQ(parse({"--version"}).code(), 0);
     auto const help = parse({"--help"});
     EXPECT_EQ(help.code(), 0);
-    for (auto const* name :
-         {"serve", "check-config", "healthcheck", "drain", "pending", "sessions", "notify-test", "hash-password"}) {
+    for (auto const* name : {"serve", "check-config", "healthcheck", "drain", "pending", "sessions", "status", "top",
+                             "notify-test", "hash-password"}) {
         EXPECT_THAT(help.out, HasSubstr(std::string("\n  ") + name + " "));
         auto const own = parse({name, "--help"});
         EXPECT_EQ(own.code(), 0) << name;
         EXPECT_EQ(own.err, "") << name;
     }
-    for (auto const* name : {"drain", "pending", "sessions", "notify-test"})
+    for (auto const* name : {"drain", "pending", "sessions", "status", "top", "notify-test"})
         EXPECT_THAT(parse({name, "--help"}).out, AllOf(HasSubstr("--control-socket"), HasSubstr("--config")));
     EXPECT_THAT(parse({"notify-test", "--help"}).out, HasSubstr("--target NAME"));
     EXPECT_THAT(parse({"pendign"}).err, HasSubstr("did you mean pending?"));

@@ -30,6 +30,14 @@ protected:
         return run(
             [&](auto& out, auto& err) { return app::sessions(world.flags, world.sources(), as_json, out, err); });
     }
+    Ran status(World const& world, bool as_json = false) {
+        return run([&](auto& out, auto& err) { return app::status(world.flags, world.sources(), as_json, out, err); });
+    }
+    Ran top(World const& world, unsigned times) {
+        return run([&](auto& out, auto& err) {
+            return app::top(world.flags, world.sources(), milliseconds(1), times, out, err);
+        });
+    }
     Ran notify_test(World const& world, std::optional<std::string> const& target = {}) {
         return run(
             [&](auto& out, auto& err) { return app::notify_test(world.flags, world.sources(), target, out, err); });
@@ -83,6 +91,28 @@ TEST_F(PageCommands, PrintTheTable) {
     EXPECT_EQ(ran.code, 0) << ran.err;
     EXPECT_EQ(ran.out, "ID   Directory\nses  /wörk\n");
     EXPECT_EQ(asked().target, "/_ocgate/sessions");
+}
+
+TEST_F(PageCommands, StatusIsAPageLikeTheOthersAndTopAsksForItAgain) {
+    answers(200, "text/plain; charset=utf-8", "ocgate\n");
+    EXPECT_EQ(status(world()).out, "ocgate\n");
+    EXPECT_EQ(asked().target, "/_ocgate/status");
+    EXPECT_EQ(asked().accept, "text/plain");
+    answers(200, "application/json", R"({"version":"9","time_ms":1000,"totals":{"requests":5}})");
+    EXPECT_EQ(status(world(), true).out, R"({"version":"9","time_ms":1000,"totals":{"requests":5}})"
+                                         "\n");
+    auto ran = top(world(), 2);
+    EXPECT_EQ(ran.code, 0) << ran.err;
+    EXPECT_EQ(asked().accept, "application/json");
+    auto const again = ran.out.find("ocgate 9", 1);
+    EXPECT_NE(again, std::string::npos) << ran.out;
+    EXPECT_EQ(ran.out.find("\x1b"), std::string::npos) << "this is no terminal";
+    answers(200, "application/json", "[]");
+    ran = top(world(), 2);
+    EXPECT_EQ(ran.code, 1);
+    EXPECT_EQ(ran.err, "ocgate top: what answers there is no status page\n");
+    answers(404, "application/json", R"({"error":{"message":"No such page."}})");
+    EXPECT_EQ(top(world(), 1).err, "ocgate top: No such page.\n");
 }
 
 TEST_F(PageCommands, PrintJsonAsItIs) {

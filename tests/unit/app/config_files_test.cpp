@@ -8,6 +8,7 @@
 #include <fstream>
 #include <set>
 
+#include "config_budgets.hpp"
 #include "config_json.hpp"
 #include "config_kit.hpp"
 #include "config_routes.hpp"
@@ -104,6 +105,7 @@ TEST(ConfigFiles, TheSchemaKnowsTargetsAndRoutes) {
     EXPECT_EQ(keys(defs["quiet_hours"]), set_of(quiet_hours_keys));
     EXPECT_EQ(keys(defs["span"]), set_of(span_keys));
     EXPECT_EQ(keys(defs["presence"]), set_of(presence_keys));
+    EXPECT_EQ(keys(defs["budget"]), set_of(budget_keys));
 
     auto const enumeration = [](nlohmann::json const& words) {
         EXPECT_FALSE(words.empty());
@@ -113,6 +115,14 @@ TEST(ConfigFiles, TheSchemaKnowsTargetsAndRoutes) {
     EXPECT_EQ(enumeration(defs["route"]["properties"]["events"]["items"]["enum"]), set_of(notify::all_events));
     EXPECT_EQ(enumeration(defs["route"]["properties"]["privacy"]["enum"]), set_of(privacy_words));
     EXPECT_EQ(enumeration(defs["span"]["properties"]["days"]["items"]["enum"]), set_of(day_words));
+    auto const& budget = defs["budget"]["properties"];
+    EXPECT_EQ(enumeration(budget["period"]["enum"]), set_of(bridge::period_words));
+    EXPECT_EQ(schema["properties"]["budgets"]["maxItems"], bridge::period_words.size());
+    EXPECT_EQ(budget["usd"]["maximum"], max_usd);
+    EXPECT_EQ(budget["notify_at"]["maxItems"], max_parts);
+    EXPECT_EQ(budget["notify_at"]["items"]["maximum"], max_part);
+    EXPECT_EQ(budget["notify_at"]["default"], bridge::Budget{}.notify_at);
+    EXPECT_EQ(budget["block"]["default"], bridge::Budget{}.block);
     auto const& notifications = schema["properties"]["notifications"]["properties"];
     EXPECT_EQ(enumeration(notifications["privacy"]["enum"]), set_of(privacy_words));
     EXPECT_EQ(notifications["targets"]["maxProperties"], max_targets);
@@ -162,6 +172,9 @@ TEST(ConfigFiles, TheExampleIsValidAndShowsEveryKey) {
     for (auto const& span : notifications["quiet_hours"]["spans"])
         for (auto const& [key, value] : span.items()) shown["span"].insert(key);
     EXPECT_EQ(shown["span"], set_of(span_keys));
+    for (auto const& budget : example["budgets"])
+        for (auto const& [key, value] : budget.items()) shown["budget"].insert(key);
+    EXPECT_EQ(shown["budget"], set_of(budget_keys));
 }
 
 class Folder : public ::testing::Test {

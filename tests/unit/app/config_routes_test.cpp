@@ -279,6 +279,7 @@ TEST(ConfigRoutes, CheckConfigTellsTargetsAndRoutesInWords) {
     EXPECT_EQ(err.str(), "");
     EXPECT_THAT(out.str(), HasSubstr(R"(
   state_dir       /home/me/.local/state/ocgate
+  budgets         none
   notifications   privacy full, links to https://code.example, the same error once in 10m, retries from attempt 3 on
   targets         hook: webhook at https://hooks.example/***, signed
                   phone: ntfy at https://ntfy.example/***, with a token; while it is down, blocks go to team
@@ -298,7 +299,9 @@ TEST(ConfigRoutes, CheckConfigSaysThatNobodyIsTold) {
     World const world;
     std::ostringstream out, err;
     ASSERT_EQ(check_config(world.flags, world.sources(), out, err), 0) << err.str();
-    EXPECT_THAT(out.str(), HasSubstr("  state_dir       none: what has not been told is lost with the process\n"
+    EXPECT_THAT(out.str(), HasSubstr("  state_dir       none: what has not been told, and what was spent, is lost with "
+                                     "the process\n"
+                                     "  budgets         none\n"
                                      "  notifications   no targets: nobody is told\n  files "));
 }
 

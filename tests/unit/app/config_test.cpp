@@ -30,7 +30,8 @@ std::string fingerprint(Config const& c) {
     auto const& l = c.limits;
     out << c.listen.text() << ' ' << c.admin_listen.text() << ' ' << c.upstream.text() << ' ' << c.upstream_user << ' '
         << c.allow_remote_upstream << ' ' << c.threads << ' ' << c.control_socket << ' ' << int(c.log.format) << ' '
-        << int(c.log.level) << ' ' << c.log.access << ' ' << c.htpasswd_file << ' ' << c.auth.realm << ' ';
+        << int(c.log.level) << ' ' << c.log.access << ' ' << c.log.sample << ' ' << int(c.audit.kind) << c.audit.path
+        << ' ' << c.htpasswd_file << ' ' << c.auth.realm << ' ';
     for (auto const& origin : c.auth.allowed_origins) out << origin << ',';
     for (auto const& host : c.auth.allowed_hosts) out << host << ';';
     out << c.auth.trusted_proxies.size() << ' ' << c.auth.ticket_upgrades << ' ' << c.auth.throttle.failures << ' '
@@ -42,7 +43,7 @@ std::string fingerprint(Config const& c) {
           l.idle_upstream, c.drain_timeout, c.probe_interval, c.probe_timeout, c.notify.same_error})
         out << ' ' << time.count();
     out << ' ' << c.state_dir << ' ' << c.state_dir_given << ' ' << int(c.notify.rules.privacy) << ' '
-        << c.notify.public_url << ' ' << c.notify.ca_file << ' ' << c.notify.retries;
+        << c.notify.public_url << ' ' << c.notify.ca_file << ' ' << c.notify.retries << ' ' << c.spending.time_zone;
     return out.str();
 }
 
@@ -67,6 +68,10 @@ std::vector<Row> const& rows() {
         {"log_format", {R"("text")"}, {R"("JSON")", R"("xml")", "1", "null"}},
         {"log_level", {R"("debug")", R"("warn")", R"("error")", R"("off")"}, {R"("warning")", R"("")", "1"}},
         {"access_log", {"false"}, {R"("off")", "0"}},
+        {"log_sample", {"0", "0.25", "0.001"}, {"1.01", "-0.1", R"("0.5")", R"("10%")", "null"}},
+        {"audit",
+         {R"("none")", R"("/var/log/audit.jsonl")", R"("/log")"},
+         {R"("")", "1", "null", R"("a\u0000b")", "{}"}},
         {"htpasswd_file", {R"("/etc/htpasswd")"}, {R"("")", "1", "[]", R"("a\u0000b")"}},
         {"realm", {R"("my code")"}, {R"("")", R"("a\"b")", R"("a\\b")", R"("é")", R"("a\nb")", "1"}},
         {"allowed_origins",
@@ -103,6 +108,9 @@ std::vector<Row> const& rows() {
         {"timeouts_probe_interval", {R"("1s")"}, {R"("0")"}},
         {"timeouts_probe", {R"("1s")"}, {R"("6m")"}},
         {"state_dir", {R"("/var/lib/x")", R"("none")"}, {R"("")", "1", "null", R"("a\u0000b")"}},
+        {"budget_time_zone",
+         {R"("Europe/Berlin")"},
+         {R"("")", R"("Mars/Olympus")", R"("/etc/localtime")", "1", "null"}},
         {"notifications_privacy", {R"("minimal")", R"("summary")"}, {R"("Full")", R"("none")", "1", "null"}},
         {"notifications_public_url",
          {R"("https://code.example")", R"("http://10.0.0.1:8080/")", R"("https://[::1]:1")"},
@@ -188,7 +196,8 @@ TEST(Config, WhatIsNoTextIsNoVariable) {
     };
     Bad const bad[] = {{"threads", "two"},        {"threads", "1 "},           {"threads", "0x1"},
                        {"access_log", "maybe"},   {"limits_body_bytes", "1k"}, {"timeouts_dial", "2"},
-                       {"allowed_hosts", "a,,b"}, {"log_level", "WARN"},       {"timeouts_heartbeat", "15"}};
+                       {"allowed_hosts", "a,,b"}, {"log_level", "WARN"},       {"timeouts_heartbeat", "15"},
+                       {"log_sample", "10%"},     {"log_sample", "nan"},       {"log_sample", "inf"}};
     for (auto const& [name, text] : bad) {
         auto const& setting = setting_named(name);
         EXPECT_THAT(World().variable(setting.variable(), std::string(text)).errors(),

@@ -5,7 +5,7 @@
 #include <random>
 #include <set>
 
-#include "unit/ops/exposition.hpp"
+#include "support/exposition.hpp"
 
 namespace ocgate::app {
 namespace {
@@ -17,10 +17,10 @@ using testing::IsEmpty;
 using testing::Key;
 using testing::SizeIs;
 
-ops::Scrape scrape(NotifyFigures const& figures) {
+test::Scrape scrape(NotifyFigures const& figures) {
     ops::Exposition out;
     write_notify(out, figures);
-    auto read = ops::read_exposition(out.text());
+    auto read = test::read_exposition(out.text());
     EXPECT_THAT(read.complaints, IsEmpty());
     return read;
 }

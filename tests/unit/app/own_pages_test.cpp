@@ -98,8 +98,158 @@ protected:
     bridge::Herald herald{needs(), settings()};
     opencode::Follower follower{
         bench.resources, {.tap = {.dialer = dialer, .host = "h", .authorization = {}}}, {}, [] { return 0.0; }};
-    OwnPages pages{herald, follower, bench.deadlines, wall};
+    ops::Log log{{.level = ops::LogLevel::off}};
+    ops::Audit audit{log};
+    ops::Health health;
+    std::vector<std::string> changed;
+    // What the two shards say; one that says nothing keeps its asker.
+    std::array<std::optional<proxy::ShardView>, 2> views;
+    std::vector<std::function<void(proxy::ShardView)>> kept;
+    std::pair<std::size_t, proxy::First> last_asked{};
+    StatusNeeds status() {
+        return {.executor = bench.io.get_executor(),
+                .deadlines = bench.deadlines,
+                .wall = wall,
+                .health = health,
+                .log = log,
+                .audit = audit,
+                .herald = herald,
+                .follower = follower,
+                .shards = views.size(),
+                .look =
+                    [this](std::size_t shard, std::size_t most, proxy::First first,
+                           std::function<void(proxy::ShardView)> told) {
+                        last_asked = {most, first};
+                        if (views[shard]) return told(*views[shard]);
+                        kept.push_back(std::move(told));
+                    },
+                .route_name = [](std::uint16_t route) { return "/route/" + std::to_string(route); },
+                .upstream = [] { return std::string("127.0.0.1:4096"); },
+                .started = wall() - 90s};
+    }
+    OwnPages pages{herald,
+                   follower,
+                   bench.deadlines,
+                   wall,
+                   status(),
+                   [this](PageRequest const& request, PageAnswer const& answer) {
+                       changed.push_back(request.method + " " + request.target + " " + std::to_string(answer.status));
+                   }};
 };
+
+proxy::ExchangeView exchange(std::string id, rt::Duration age) {
+    proxy::ExchangeView made;
+    made.request_id = std::move(id);
+    made.method = "GET";
+    made.path = "/event";
+    made.user = "alice";
+    made.client_address = "192.0.2.7";
+    made.route = 7;
+    made.stage = proxy::Stage::event_stream;
+    made.awaited = Side::client;
+    made.age = age;
+    made.request_bytes = 1;
+    made.response_bytes = 2000;
+    made.stalled = 1500ms;
+    return made;
+}
+
+proxy::ShardView shard(std::vector<proxy::ExchangeView> exchanges) {
+    proxy::ShardView view;
+    view.at[static_cast<std::size_t>(proxy::Stage::event_stream)] = exchanges.size();
+    view.connections = exchanges.size() + 1;
+    view.idle = 1;
+    view.upstreams_in_use = exchanges.size();
+    view.upstreams_idle = 2;
+    view.requests = 10;
+    view.request_bytes = 100;
+    view.response_bytes = 1000;
+    view.exchanges = std::move(exchanges);
+    return view;
+}
+
+TEST_F(OwnPagesTest, TheStatusIsThatOfAllShards) {
+    health.enter(ops::Phase::ready);
+    health.set_upstream({.known = true, .up = true, .version = "1.18.33", .reason = {}, .took = 3ms});
+    views = {shard({exchange("a", 10s), exchange("b", 3s)}), shard({exchange("c", 5s)})};
+    hear({});
+    auto const answer = ask("GET", "/status");
+    ASSERT_EQ(answer.status, 200u);
+    auto const page = json::parse(answer.body);
+    EXPECT_EQ(page["phase"], "ready");
+    EXPECT_EQ(page["uptime_seconds"], 90);
+    EXPECT_EQ(page["upstream"]["up"], true);
+    EXPECT_EQ(page["upstream"]["version"], "1.18.33");
+    EXPECT_EQ(page["upstream"]["address"], "127.0.0.1:4096");
+    EXPECT_EQ(page["events"]["connected"], true);
+    EXPECT_EQ(page["targets"][0]["name"], "lines");
+    EXPECT_EQ(page["silent_shards"], json::array());
+    EXPECT_EQ(page["totals"]["connections"], 5);
+    EXPECT_EQ(page["totals"]["exchanges"], 3);
+    EXPECT_EQ(page["totals"]["stages"]["event_stream"], 3);
+    EXPECT_EQ(page["totals"]["stages"]["dial"], 0);
+    EXPECT_EQ(page["totals"]["upstreams_idle"], 4);
+    EXPECT_EQ(page["totals"]["requests"], 20);
+    EXPECT_EQ(page["shards"].size(), 2u);
+    std::string order;
+    for (auto const& one : page["exchanges"]) order += one["request_id"].get<std::string>();
+    EXPECT_EQ(order, "acb");
+    auto first = page["exchanges"][0];
+    EXPECT_EQ(first, json::parse(R"({"request_id":"a","shard":0,"stage":"event_stream","waits_for":"client",
+        "method":"GET","route":"/route/7","path":"/event","user":"alice","client":"192.0.2.7","age_seconds":10.0,
+        "request_bytes":1,"response_bytes":2000,"stalled_seconds":1.5})"));
+    EXPECT_TRUE(changed.empty());
+}
+
+TEST_F(OwnPagesTest, AShardThatDoesNotAnswerIsNamed) {
+    views = {shard({exchange("a", 10s)}), std::nullopt};
+    auto const page = json::parse(ask("GET", "/status").body);
+    EXPECT_EQ(page["silent_shards"], json::array({1}));
+    EXPECT_EQ(page["totals"]["exchanges"], 1);
+    auto const text = ask("GET", "/status", {}, {}, "text/plain").body;
+    EXPECT_THAT(text, HasSubstr("no answer from thread 1"));
+    ASSERT_EQ(kept.size(), 2u);
+    for (auto const& late : kept) late(shard({}));  // nobody waits for it any more
+    bench.settle();
+}
+
+TEST_F(OwnPagesTest, WhoWaitsForAShardIsLetGoWhenTheGatewayEnds) {
+    PageRequest request;
+    request.method = "GET";
+    request.target = "/_ocgate/status";
+    auto const answer = bench.start(pages.answer(std::move(request)));
+    bench.settle();
+    EXPECT_FALSE(answer->has_value());
+    pages.stop();
+    bench.settle();
+    ASSERT_TRUE(answer->has_value());
+    EXPECT_EQ(json::parse((*answer)->body)["silent_shards"], json::array({0, 1}));
+}
+
+TEST_F(OwnPagesTest, TheStatusListsAsManyAsItIsAskedFor) {
+    std::vector<proxy::ExchangeView> many;
+    for (int i = 0; i < 1000; ++i) many.push_back(exchange("m" + std::to_string(i), std::chrono::seconds(i)));
+    views = {shard(many), shard(many)};
+    EXPECT_EQ(json::parse(ask("GET", "/status").body)["exchanges"].size(), 1000u);
+    EXPECT_EQ(last_asked, std::pair(std::size_t{1000}, proxy::First::oldest));
+    auto const page = json::parse(ask("GET", "/status?most=3&first=newest").body);
+    EXPECT_EQ(last_asked, std::pair(std::size_t{3}, proxy::First::newest));
+    ASSERT_EQ(page["exchanges"].size(), 3u);
+    EXPECT_EQ(page["exchanges"][0]["request_id"], "m0");
+    EXPECT_EQ(page["totals"]["exchanges"], 2000);
+    for (auto const* wrong : {"most=1001", "most=x", "most=", "first=last", "what=1"})
+        EXPECT_EQ(ask("GET", std::string("/status?") + wrong).status, 400u) << wrong;
+    EXPECT_THAT(ask("GET", "/status?most=2", {}, {}, "text/plain").body, HasSubstr("\n(and 1998 more)\n"));
+}
+
+TEST_F(OwnPagesTest, WhatIsChangedIsTold) {
+    mute(R"({"for":"2h"})");
+    mute("[");
+    (void)ask("GET", "/pending");
+    (void)ask("DELETE", "/status");
+    EXPECT_THAT(changed, testing::ElementsAre("POST /_ocgate/notifications/mute 200",
+                                              "POST /_ocgate/notifications/mute 400", "DELETE /_ocgate/status 405"));
+}
 
 TEST_F(OwnPagesTest, AnswersWhatThereIsWithTheMethodsThereAre) {
     struct Case {
