@@ -33,7 +33,7 @@ ALLOWED = {
 LIBRARIES = {
     "nlohmann/": {"opencode", "notify", "bridge", "ops", "app"},
     "prometheus/": {"ops", "app"},
-    "cctz/": {"notify"},
+    "cctz/": {"notify", "bridge"},
     "CLI/": {"app"},
     "boost/asio": {"rt", "proxy", "auth", "ops", "opencode", "notify", "bridge", "app"},
     "boost/beast": {"ops", "notify"},
