@@ -218,17 +218,17 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     then([this, incident = std::move(incident), wanted = std::move(deliveries), began,
           measured]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
-        auto const deliveries = with_stand_ins(wanted, incident.weight);
-        auto job = [incident, deliveries, at](Outbox& outbox) -> Kept<Change> {
+        auto const all = with_stand_ins(wanted, incident.weight);
+        auto job = [incident, all, at](Outbox& outbox) -> Kept<Change> {
             // Known already, unless memory had to take over from a disk that could not even be read.
             if (auto raised = outbox.raise(incident, at); !raised) return raised;
-            return outbox.open(incident.key, deliveries, at);
+            return outbox.open(incident.key, all, at);
         };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
         if (measured && change->enqueued > 0 && needs_.accepted) needs_.accepted(needs_.deadlines.now() - began);
         if (needs_.written) needs_.written(*change);
-        for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
+        for (auto const& delivery : all) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     });
 }
