@@ -24,7 +24,8 @@ void put(Exposition& out, opencode::Spans<N> const& spans, Exposition::Labels la
 
 void write_turns(Exposition& out, Deeds const& deeds) {
     out.counter("ocgate_agent_turns_total",
-                "Turns of root sessions with all their subagents that ended, by how, since the gateway started.");
+                "Turns of root sessions with all their subagents that ended, by how, since the gateway started; "
+                "one that began and ended while no events were heard is not among them.");
     for (std::size_t i = 0; i < turn_outcomes.size(); ++i) out.value(deeds.turns[i], {{"outcome", turn_outcomes[i]}});
     out.histogram("ocgate_agent_turn_duration_seconds",
                   "Duration of turns that completed, in seconds; those that were running when the gateway began to "
@@ -88,20 +89,23 @@ void write_tools(Exposition& out, Deeds const& deeds) {
             out.value(counts[i], {{"tool", tool}, {"outcome", tool_outcomes[i]}});
     }
     out.counter("ocgate_agent_provider_retries_total",
-                "Attempts of models' providers that failed and are made again, since the gateway started.")
+                "Attempts of models' providers that failed and are made again, since the gateway started, as far "
+                "as events were heard.")
         .value(deeds.retries);
     out.counter("ocgate_agent_errors_total",
-                "Errors that ended a turn or an answer, by their name, since the gateway started.");
+                "Errors that ended a turn or an answer, by their name, since the gateway started; an abort is one "
+                "(MessageAbortedError).");
     for (auto const& [name, count] : deeds.errors) out.value(count, {{"name", name}});
     out.counter("ocgate_agent_compactions_total",
                 "Times a session was summed up because its context was full or somebody asked for it, since the "
-                "gateway started.")
+                "gateway started, as far as events were heard.")
         .value(deeds.compactions);
 }
 
 void write_requests(Exposition& out, Deeds const& deeds) {
     out.counter("ocgate_agent_permissions_asked_total",
-                "Permissions that agents asked for, by what they were for, since the gateway started.");
+                "Permissions that agents asked for, by what they were for, since the gateway started; those that were "
+                "found waiting then, and those that were taken for gone and came back, are counted again.");
     for (auto const& [type, permissions] : deeds.permissions) out.value(permissions.asked, {{"type", type}});
     out.counter("ocgate_agent_permissions_over_total",
                 "Permissions that are not asked for any more, by what they were for and by the answer; gone: nobody "
@@ -110,17 +114,22 @@ void write_requests(Exposition& out, Deeds const& deeds) {
         for (std::size_t i = 0; i < permission_answers.size(); ++i)
             out.value(permissions.over[i], {{"type", type}, {"answer", permission_answers[i]}});
     }
-    out.histogram("ocgate_agent_permission_answer_seconds",
-                  "From a permission's being asked for until a person's answer, in seconds.");
+    out.histogram(
+        "ocgate_agent_permission_answer_seconds",
+        "From a permission's being asked for until a person's answer, in seconds; those that were found waiting "
+        "are not in it.");
     put(out, deeds.permissions_took);
-    out.counter("ocgate_agent_questions_asked_total", "Questions that agents asked, since the gateway started.")
+    out.counter("ocgate_agent_questions_asked_total",
+                "Questions that agents asked, since the gateway started; counted as permissions are.")
         .value(deeds.questions_asked);
     out.counter("ocgate_agent_questions_over_total",
                 "Questions that are not asked any more, by the answer; gone: nobody answered, or nobody heard it.");
     for (std::size_t i = 0; i < question_answers.size(); ++i)
         out.value(deeds.questions_over[i], {{"answer", question_answers[i]}});
-    out.histogram("ocgate_agent_question_answer_seconds",
-                  "From a question's being asked until a person's answer, in seconds.");
+    out.histogram(
+        "ocgate_agent_question_answer_seconds",
+        "From a question's being asked until a person's answer, in seconds; those that were found waiting are "
+        "not in it.");
     put(out, deeds.questions_took);
 }
 
@@ -146,10 +155,9 @@ void write_agent(Exposition& out, AgentFigures const& figures) {
 
 void write_money(Exposition& out, MoneyFigures const& figures) {
     auto const& [purse, wall, blocked, refusals] = figures;
-    out.gauge(
-        "ocgate_spent_usd",
-        "What agents have cost in the present day or month of budget_time_zone, in US dollars; kept in state_dir, "
-        "so a restart loses nothing of it where there is one.");
+    out.gauge("ocgate_spent_usd",
+              "What agents have cost in the present day or month of budget_time_zone, in US dollars, titles of "
+              "sessions not included; kept in state_dir, so a restart loses nothing of it where there is one.");
     for (auto const period : {bridge::Period::day, bridge::Period::month})
         out.value(purse.spent(period, wall), {{"period", bridge::period_words[static_cast<std::size_t>(period)]}});
     out.gauge("ocgate_budget_usd", "What may be spent in a day or month, in US dollars, where a budget is configured.");

@@ -42,8 +42,8 @@ public:
     proxy::Decision consider(proxy::Visit const& visit) override;
     rt::Task<proxy::Decision> verify(proxy::Visit const& visit) override;
     bool watches(proxy::Visit const& visit) override { return keeper_->watches(visit); }
-    void saw_answer(std::string_view target, unsigned status, std::string_view body) override {
-        keeper_->saw_answer(target, status, body);
+    void saw_answer(std::string_view target, unsigned status, std::string_view body, std::string_view user) override {
+        keeper_->saw_answer(target, status, body, user);
     }
 
 private:

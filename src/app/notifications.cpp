@@ -15,9 +15,8 @@ constexpr rt::Duration trouble_pause = std::chrono::minutes(1);
 
 void Gateway::Inside::make_herald(TargetMaker targets) {
     std::optional<notify::OutboxOptions> disk;
-    // Without targets and budgets there is nothing to keep, and no folder is made where nobody asked for one.
-    bool const anything = !config_.notify.targets.empty() || !config_.spending.budgets.empty();
-    if (!config_.state_dir.empty() && (anything || config_.state_dir_given)) {
+    // Also without targets: what agents cost is added up for everybody.
+    if (!config_.state_dir.empty()) {
         disk.emplace();
         disk->folder = config_.state_dir;
     }
@@ -73,15 +72,10 @@ void Gateway::Inside::tell_notifications() {
 /// Where nobody asked for that: `none` does, and a disk that fails is told by the keeper.
 void Gateway::Inside::warn_of_memory() {
     bool const asked_for = config_.state_dir_given && config_.state_dir.empty();
-    bool const nothing = config_.notify.targets.empty() && config_.spending.budgets.empty();
-    if (nothing || herald_->kept().wanted || asked_for) return;
-    log_.write(
-        LogLevel::warn, LogKind::notify, "outbox_in_memory",
-        config_.state_dir.empty()
-            ? "notifications and what was spent are kept in memory only, and lost with this process: set state_dir"
-            : "notifications and what was spent are kept in memory only until a restart: there was neither target nor "
-              "budget when the gateway began",
-        {});
+    if (herald_->kept().wanted || asked_for) return;
+    log_.write(LogLevel::warn, LogKind::notify, "outbox_in_memory",
+               "notifications and what was spent are kept in memory only, and lost with this process: set state_dir",
+               {});
 }
 
 // ---- what is heard

@@ -122,7 +122,7 @@ struct Gatekeeper::State {
     /// Everything that needs no hashing. `login` is filled when the decision is `undecided`.
     Decision consider(Visit const& visit, std::optional<Login>& login);
     Decision by_credentials(Visit const& visit, Decision decision, std::optional<Login>& login);
-    bool spends_ticket(Visit const& visit);
+    std::optional<std::string> spends_ticket(Visit const& visit);
     void remember(Login const& login);
 
     Decision admit(Visit const& visit, Decision decision, AuthResult result, std::string_view user) const {
@@ -160,11 +160,12 @@ struct Gatekeeper::State {
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
 };
 
-bool Gatekeeper::State::spends_ticket(Visit const& visit) {
+std::optional<std::string> Gatekeeper::State::spends_ticket(Visit const& visit) {
     auto const& head = visit.head;
-    if (!settings->ticket_upgrades || !head.websocket || head.method != "GET") return false;
+    if (!settings->ticket_upgrades || !head.websocket || head.method != "GET") return std::nullopt;
     auto const use = parts.knowledge.ticket_used_by(head.target);
-    return use && parts.tickets->redeem(use->pty_id, use->ticket, parts.clock.now());
+    if (!use) return std::nullopt;
+    return parts.tickets->redeem(use->pty_id, use->ticket, parts.clock.now());
 }
 
 void Gatekeeper::State::remember(Login const& login) {
@@ -186,7 +187,7 @@ Decision Gatekeeper::State::consider(Visit const& visit, std::optional<Login>& l
                       refusal_for(Reason::forbidden, "this request comes from another site's page"));
     bool const asset = !head.upgrade && head.body.empty() && parts.knowledge.is_public_asset(head.method, head.target);
     if (asset || is_preflight(head)) return admit(visit, std::move(decision), AuthResult::exempt, {});
-    if (spends_ticket(visit)) return admit(visit, std::move(decision), AuthResult::ticket, {});
+    if (auto user = spends_ticket(visit)) return admit(visit, std::move(decision), AuthResult::ticket, *user);
     return by_credentials(visit, std::move(decision), login);
 }
 
@@ -327,12 +328,12 @@ bool Gatekeeper::watches(Visit const& visit) {
            state_->parts.knowledge.ticket_issued_by(visit.head.method, visit.head.target).has_value();
 }
 
-void Gatekeeper::saw_answer(std::string_view target, unsigned status, std::string_view body) {
+void Gatekeeper::saw_answer(std::string_view target, unsigned status, std::string_view body, std::string_view user) {
     if (status != 200) return;
     auto const pty_id = state_->parts.knowledge.ticket_issued_by("POST", target);
     if (!pty_id) return;
     if (auto const ticket = state_->parts.knowledge.read_ticket(body))
-        state_->parts.tickets->issued(*pty_id, *ticket, state_->parts.clock.now());
+        state_->parts.tickets->issued(*pty_id, *ticket, state_->parts.clock.now(), user);
 }
 
 }  // namespace ocgate::auth

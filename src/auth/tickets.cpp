@@ -20,32 +20,38 @@ std::string form_decoded(std::string_view text) {
 }  // namespace
 
 struct Tickets::Table {
+    struct Issued {
+        rt::Instant until;  ///< it is good
+        std::string user;
+    };
+
     explicit Table(Key const& key) : hash(key), issued(capacity) {}
 
     mutable std::mutex mutex;
     KeyedHash hash;
-    BoundedTable<rt::Instant> issued;  ///< when each ticket ends to be good
+    BoundedTable<Issued> issued;
 };
 
 Tickets::Tickets(Key const& key) : table_(new Table(key)) {}
 Tickets::~Tickets() = default;
 
-void Tickets::issued(std::string_view pty_id, std::string_view ticket, rt::Instant now) {
+void Tickets::issued(std::string_view pty_id, std::string_view ticket, rt::Instant now, std::string_view user) {
     if (pty_id.empty() || ticket.empty() || pty_id.size() > max_text_bytes || ticket.size() > max_text_bytes) return;
     std::lock_guard const lock(table_->mutex);
-    table_->issued.put(table_->hash({"ticket", pty_id, ticket}), now + lifetime);
+    table_->issued.put(table_->hash({"ticket", pty_id, ticket}), {now + lifetime, std::string(user)});
 }
 
-bool Tickets::redeem(std::string_view pty_id, std::string_view ticket, rt::Instant now) {
+std::optional<std::string> Tickets::redeem(std::string_view pty_id, std::string_view ticket, rt::Instant now) {
     if (pty_id.empty() || ticket.empty() || pty_id.size() > max_text_bytes || ticket.size() > max_text_bytes)
-        return false;
+        return std::nullopt;
     std::lock_guard const lock(table_->mutex);
     auto const key = table_->hash({"ticket", pty_id, ticket});
-    auto const* const until = table_->issued.find(key);
-    if (until == nullptr) return false;
-    bool const good = now < *until;
+    auto const* const found = table_->issued.find(key);
+    if (found == nullptr) return std::nullopt;
+    auto const issued = *found;
     table_->issued.erase(key);
-    return good;
+    if (now >= issued.until) return std::nullopt;
+    return issued.user;
 }
 
 std::size_t Tickets::size() const {

@@ -31,6 +31,7 @@ struct Activity::Inside {
     struct Asked {
         std::string kind;
         std::optional<rt::Instant> since;  ///< nothing: found waiting, nobody knows for how long
+        bool over = false;                 ///< it was taken for that, at least
     };
 
     struct Hear;
@@ -268,32 +269,38 @@ struct Activity::Inside::Happen {
     void operator()(PermissionPending const& h) const {
         a.active(now);
         auto const& id = h.permission.id;
-        if (a.permissions.find(id)) return;
+        auto const* const known = a.permissions.find(id);
+        if (known && !known->over) return;
         auto const kind = a.label(a.deeds.permissions, h.permission.kind, a.limits.max_permissions);
         ++a.deeds.permissions[kind].asked;
-        a.permissions.add(id, {kind, since(id)});
+        a.permissions.add(id, {kind, known ? known->since : since(id)});
     }
     void operator()(PermissionOver const& h) const {
         auto const* const asked = a.permissions.find(h.id);
         auto const kind = asked ? asked->kind : std::string(other);
+        auto const since = asked ? asked->since : std::nullopt;
+        a.permissions.add(h.id, {kind, since, true});
         ++a.deeds.permissions[kind].over[static_cast<std::size_t>(h.outcome)];
         if (h.outcome == PermissionOver::Outcome::gone) return;
         a.active(now);
-        if (asked && asked->since) a.deeds.permissions_took.observe(now - *asked->since);
+        if (since) a.deeds.permissions_took.observe(now - *since);
     }
     void operator()(QuestionPending const& h) const {
         a.active(now);
         auto const& id = h.question.id;
-        if (a.questions.find(id)) return;
+        auto const* const known = a.questions.find(id);
+        if (known && !known->over) return;
         ++a.deeds.questions_asked;
-        a.questions.add(id, {{}, since(id)});
+        a.questions.add(id, {{}, known ? known->since : since(id)});
     }
     void operator()(QuestionOver const& h) const {
+        auto const* const asked = a.questions.find(h.id);
+        auto const since = asked ? asked->since : std::nullopt;
+        a.questions.add(h.id, {{}, since, true});
         ++a.deeds.questions_over[static_cast<std::size_t>(h.outcome)];
         if (h.outcome == QuestionOver::Outcome::gone) return;
         a.active(now);
-        auto const* const asked = a.questions.find(h.id);
-        if (asked && asked->since) a.deeds.questions_took.observe(now - *asked->since);
+        if (since) a.deeds.questions_took.observe(now - *since);
     }
     void operator()(TurnBegan const&) const { a.active(now); }
     void operator()(TurnCompleted const& h) const {

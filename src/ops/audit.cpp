@@ -78,8 +78,8 @@ void Audit::write(std::string_view event, std::span<LogField const> fields) noex
         case AuditPlace::Kind::none:
             return;
         case AuditPlace::Kind::log:
-            lines_.fetch_add(1, std::memory_order_relaxed);
-            return log_.audit(event, fields);
+            if (log_.audit(event, fields)) lines_.fetch_add(1, std::memory_order_relaxed);
+            return;
         case AuditPlace::Kind::file:
             break;
     }
@@ -97,7 +97,7 @@ void Audit::write(std::string_view event, std::span<LogField const> fields) noex
         unwritable_.fetch_add(1, std::memory_order_relaxed);
         return;
     }
-    log_.audit(event, fields);  // another place was adopted meanwhile
+    (void)log_.audit(event, fields);  // another place was adopted meanwhile
 }
 
 /// With the mutex held. What is lost is known after it was to be written: at the next line.

@@ -93,8 +93,10 @@ void Log::announce(std::string_view event, std::initializer_list<LogField> field
     if (wants(LogLevel::error)) put(LogLevel::info, LogKind::app, event, {}, {fields.begin(), fields.size()});
 }
 
-void Log::audit(std::string_view event, std::span<LogField const> fields) noexcept {
-    if (wants(LogLevel::error)) put(LogLevel::info, LogKind::audit, event, {}, fields);
+bool Log::audit(std::string_view event, std::span<LogField const> fields) noexcept {
+    if (!wants(LogLevel::error)) return false;
+    put(LogLevel::info, LogKind::audit, event, {}, fields);
+    return true;
 }
 
 void Log::put(LogLevel level, LogKind kind, std::string_view event, std::string_view message,

@@ -22,6 +22,8 @@ void write_merged(Exposition& out, Shards const& shards, Scale<N> const& scale, 
     merged.write(out, scale, labels);
 }
 
+bool is_unserved(std::string_view code) noexcept { return code == "502" || code == "503" || code == "504"; }
+
 void count_requests(std::map<RequestSeries::Key, std::uint64_t>& counts, std::string_view route,
                     RouteCounters const& counters) {
     for (std::size_t m = 0; m < method_labels.size(); ++m) {
@@ -54,6 +56,16 @@ void write_requests(Exposition& out, Shards const& shards, RouteTable const& rou
             durations[route_label(routes, r)].add(route->duration);
         }
     }
+    // Before what is beyond the bound loses its code. Nobody sees how often something failed whose first failure makes
+    // a new series: an alert looks at these two.
+    std::uint64_t served = 0;
+    std::uint64_t unserved = 0;
+    for (auto const& [key, n] : counts) (is_unserved(std::get<2>(key)) ? unserved : served) += n;
+    out.counter("ocgate_http_outcomes_total",
+                "Requests that ended since the gateway started: unserved are those with 502, 503 and 504, whoever's "
+                "fault that was.")
+        .value(served, {{"outcome", "served"}})
+        .value(unserved, {{"outcome", "unserved"}});
     known.settle(counts);
     out.counter("ocgate_http_requests_total",
                 "Requests that ended since the gateway started, by route template, method and status. A WebSocket or "

@@ -41,7 +41,7 @@ Deed Exchange::deed(std::string_view target) const noexcept {
 
 Stage Exchange::stage() const noexcept {
     if (record_.stream) return record_.kind == StreamKind::websocket ? Stage::tunnel : Stage::event_stream;
-    if (!admitted_) return Stage::admission;
+    if (!admitted_) return answered_ ? Stage::response : Stage::admission;
     if (snapshot_->pages && Pages::cover(record_.path)) return Stage::page;
     if (record_.status != 0 || answered_) return Stage::response;
     if (!connection_.upstream) return Stage::dial;

@@ -33,7 +33,7 @@ void Exchange::collect(std::string_view content, bool complete) {
     }
     watched_->content.append(content);
     if (complete) {
-        snapshot_->gatekeeper->saw_answer(watched_->target, record_.status, watched_->content);
+        snapshot_->gatekeeper->saw_answer(watched_->target, record_.status, watched_->content, user_);
         watched_.reset();
     }
 }

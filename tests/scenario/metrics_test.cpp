@@ -268,7 +268,7 @@ public:
     }
     rt::Task<proxy::Decision> verify(proxy::Visit const& visit) override { co_return consider(visit); }
     bool watches(proxy::Visit const&) override { return false; }
-    void saw_answer(std::string_view, unsigned, std::string_view) override {}
+    void saw_answer(std::string_view, unsigned, std::string_view, std::string_view) override {}
 
 private:
     unsigned count_ = 0;

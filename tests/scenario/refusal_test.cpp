@@ -343,7 +343,7 @@ public:
         co_return decision;
     }
     bool watches(proxy::Visit const&) override { return false; }
-    void saw_answer(std::string_view, unsigned, std::string_view) override {}
+    void saw_answer(std::string_view, unsigned, std::string_view, std::string_view) override {}
     rt::Signal done;
 };
 

@@ -228,7 +228,9 @@ public:
     }
     rt::Task<proxy::Decision> verify(proxy::Visit const&) override { co_return proxy::Decision{}; }
     bool watches(proxy::Visit const&) override { return true; }
-    void saw_answer(std::string_view, unsigned, std::string_view) override { throw std::runtime_error("broken"); }
+    void saw_answer(std::string_view, unsigned, std::string_view, std::string_view) override {
+        throw std::runtime_error("broken");
+    }
 };
 
 TEST(Upload, EndsBeforeAnExceptionLeavesTheStory) {

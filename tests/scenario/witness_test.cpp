@@ -90,7 +90,7 @@ TEST(Witness, IsToldWhoItWas) {
         }
         rt::Task<proxy::Decision> verify(proxy::Visit const&) override { co_return proxy::Decision{}; }
         bool watches(proxy::Visit const&) override { return false; }
-        void saw_answer(std::string_view, unsigned, std::string_view) override {}
+        void saw_answer(std::string_view, unsigned, std::string_view, std::string_view) override {}
     };
     Scenario::Options options;
     options.gatekeeper = std::make_shared<Named>();

@@ -98,7 +98,7 @@ public:
     proxy::Decision consider(proxy::Visit const& visit) override;
     rt::Task<proxy::Decision> verify(proxy::Visit const& visit) override;
     bool watches(proxy::Visit const& visit) override { return visit.head.target == watched; }
-    void saw_answer(std::string_view target, unsigned status, std::string_view body) override {
+    void saw_answer(std::string_view target, unsigned status, std::string_view body, std::string_view) override {
         seen.push_back({std::string(target), status, std::string(body)});
     }
 

@@ -65,7 +65,7 @@ public:
     proxy::Decision consider(proxy::Visit const& visit) override;
     rt::Task<proxy::Decision> verify(proxy::Visit const& visit) override;
     bool watches(proxy::Visit const& visit) override;
-    void saw_answer(std::string_view target, unsigned status, std::string_view body) override;
+    void saw_answer(std::string_view target, unsigned status, std::string_view body, std::string_view user) override;
 
 private:
     struct State;

@@ -25,10 +25,11 @@ public:
     explicit Tickets(Key const& key);
     ~Tickets();
 
-    void issued(std::string_view pty_id, std::string_view ticket, rt::Instant now);
+    /// `user`: whom it was issued to.
+    void issued(std::string_view pty_id, std::string_view ticket, rt::Instant now, std::string_view user = {});
 
-    /// True once per ticket, within its lifetime, for the PTY it was issued for. A wrong PTY does not use it up.
-    [[nodiscard]] bool redeem(std::string_view pty_id, std::string_view ticket, rt::Instant now);
+    /// That user, once per ticket, within its lifetime, for the PTY it was issued for. A wrong PTY does not use it up.
+    [[nodiscard]] std::optional<std::string> redeem(std::string_view pty_id, std::string_view ticket, rt::Instant now);
 
     [[nodiscard]] std::size_t size() const;
 

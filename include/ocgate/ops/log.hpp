@@ -66,8 +66,8 @@ public:
     /// At every level but `off`: for a line that programs wait for, such as where we listen. Its level is `info`.
     void announce(std::string_view event, std::initializer_list<LogField> fields) noexcept;
 
-    /// The same, of kind `audit`.
-    void audit(std::string_view event, std::span<LogField const> fields) noexcept;
+    /// The same, of kind `audit`. False: nothing is written, the level is `off`.
+    bool audit(std::string_view event, std::span<LogField const> fields) noexcept;
 
     /// Lines that found the queue full or could not be written.
     [[nodiscard]] std::uint64_t dropped() const noexcept;

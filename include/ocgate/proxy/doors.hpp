@@ -58,9 +58,10 @@ public:
 
     /// Whether `saw_answer` wants the body of the answer to this request (a ticket is being issued).
     virtual bool watches(Visit const& visit) = 0;
-    /// At most `watched_bytes` of the answer's content, exactly as sent. A longer answer is not reported.
+    /// At most `watched_bytes` of the answer's content, exactly as sent, and who asked. A longer answer is not
+    /// reported.
     static constexpr std::size_t watched_bytes = 4096;
-    virtual void saw_answer(std::string_view target, unsigned status, std::string_view body) = 0;
+    virtual void saw_answer(std::string_view target, unsigned status, std::string_view body, std::string_view user) = 0;
 };
 
 enum class StreamKind : std::uint8_t { event_stream, websocket };

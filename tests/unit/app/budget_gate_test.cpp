@@ -24,7 +24,7 @@ public:
         co_return decided;
     }
     bool watches(proxy::Visit const&) override { return watching; }
-    void saw_answer(std::string_view target, unsigned, std::string_view) override { seen = target; }
+    void saw_answer(std::string_view target, unsigned, std::string_view, std::string_view) override { seen = target; }
 
     Decision decision{.kind = Kind::admitted, .user = "alice", .client_address = "192.0.2.1"};
     bool watching = false;
@@ -130,7 +130,7 @@ TEST_F(BudgetGateTest, TheRestIsTheGatekeepersOwnAffair) {
     EXPECT_FALSE(gate.watches({.head = head}));
     doorman->watching = true;
     EXPECT_TRUE(gate.watches({.head = head}));
-    gate.saw_answer("/pty/x/connect-token", 200, "{}");
+    gate.saw_answer("/pty/x/connect-token", 200, "{}", "alice");
     EXPECT_EQ(doorman->seen, "/pty/x/connect-token");
 }
 

@@ -80,11 +80,11 @@ TEST_F(GatekeeperTest, ATicketSeenIssuedOpensOneTerminalOnce) {
     };
 
     EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=one"))), 403U) << "not seen issued";
-    gate.keeper->saw_answer("/t/p1", 403, "ticket:one");
-    gate.keeper->saw_answer("/t/p1", 200, "nonsense");
-    gate.keeper->saw_answer("/x/p1", 200, "ticket:one");
+    gate.keeper->saw_answer("/t/p1", 403, "ticket:one", "alice");
+    gate.keeper->saw_answer("/t/p1", 200, "nonsense", "alice");
+    gate.keeper->saw_answer("/x/p1", 200, "ticket:one", "alice");
     EXPECT_EQ(gate.tickets->size(), 0U);
-    gate.keeper->saw_answer("/t/p1", 200, "ticket:one");
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:one", "alice");
     EXPECT_EQ(gate.tickets->size(), 1U);
 
     EXPECT_EQ(status(gate.consider(connects("/c/p2?ticket=one"))), 403U);
@@ -102,17 +102,18 @@ TEST_F(GatekeeperTest, ATicketSeenIssuedOpensOneTerminalOnce) {
     auto const opened = shard->consider(Gate::visit(opening, "192.0.2.1"));
     EXPECT_EQ(opened.kind, Kind::admitted);
     EXPECT_FALSE(opened.vouched);
+    EXPECT_EQ(opened.user, "alice") << "whoever it was issued to";
     EXPECT_EQ(gate.journal.entries.back().result, AuthResult::ticket);
     EXPECT_EQ(status(gate.consider(opening)), 403U) << "once";
 
-    gate.keeper->saw_answer("/t/p1", 200, "ticket:two");
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:two", "alice");
     gate.clock.advance(Tickets::lifetime);
     EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=two"))), 403U);
 
     settings.ticket_upgrades = false;
     gate.keeper->adopt(std::make_shared<Settings const>(settings));
     EXPECT_FALSE(gate.keeper->watches(Gate::visit(asking, "192.0.2.1")));
-    gate.keeper->saw_answer("/t/p1", 200, "ticket:three");
+    gate.keeper->saw_answer("/t/p1", 200, "ticket:three", "alice");
     EXPECT_EQ(status(gate.consider(connects("/c/p1?ticket=three"))), 403U);
 }
 

@@ -145,7 +145,7 @@ TEST_F(AuditTest, InTheLogItStandsAtEveryLevelButOff) {
     audit->adopt({Kind::none, {}}, {});
     EXPECT_FALSE(audit->wanted());
     audit->write("prompt", {});
-    EXPECT_EQ(audit->lines(), 2u);
+    EXPECT_EQ(audit->lines(), 1u) << "what is not written does not count";
     audit.reset();
     log.reset();
     pipe.close_writer();

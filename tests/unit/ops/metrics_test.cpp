@@ -38,6 +38,7 @@ TEST(Metrics, EveryFamilyIsThereFromTheBeginning) {
                            {"ocgate_http_request_duration_seconds", "histogram"},
                            {"ocgate_http_request_size_bytes", "histogram"},
                            {"ocgate_http_requests_in_flight", "gauge"},
+                           {"ocgate_http_outcomes_total", "counter"},
                            {"ocgate_http_requests_total", "counter"},
                            {"ocgate_http_response_size_bytes", "histogram"},
                            {"ocgate_http_time_to_first_byte_seconds", "histogram"},
@@ -74,6 +75,8 @@ TEST(Metrics, WhatAlertsLookAtIsThereBeforeItHappens) {
              R"(ocgate_stream_closed_total{kind="event_stream",reason="stalled"})",
              R"(ocgate_stream_closed_total{kind="event_stream",reason="none"})",
              R"(ocgate_stream_closed_total{kind="websocket",reason="none"})",
+             R"(ocgate_http_outcomes_total{outcome="served"})",
+             R"(ocgate_http_outcomes_total{outcome="unserved"})",
              R"(ocgate_errors_total{side="upstream",step="dial",reason="refused"})",
              R"(ocgate_errors_total{side="upstream",step="dial",reason="timed_out"})",
              R"(ocgate_errors_total{side="upstream",step="response_head",reason="timed_out"})",
@@ -110,6 +113,16 @@ TEST(Metrics, RequestsOfAllShardsAreOneSeries) {
     EXPECT_EQ(read.value("ocgate_http_response_size_bytes_sum"), 400);
     EXPECT_EQ(read.value("ocgate_http_time_to_first_byte_seconds_count"), 4);
     EXPECT_EQ(read.value(R"(ocgate_http_request_duration_seconds_count{route="/session"})"), 3);
+}
+
+TEST(Metrics, WhatCouldNotBeServedIsTold) {
+    Kit kit;
+    for (unsigned const status : {200U, 204U, 401U, 404U, 429U, 500U, 501U})
+        request(kit.shard(0), record("GET", 1, status));
+    for (unsigned const status : {502U, 503U, 504U}) request(kit.shard(1), record("POST", 2, status));
+    auto const read = kit.scrape();
+    EXPECT_EQ(read.value(R"(ocgate_http_outcomes_total{outcome="served"})"), 7);
+    EXPECT_EQ(read.value(R"(ocgate_http_outcomes_total{outcome="unserved"})"), 3);
 }
 
 TEST(Metrics, AClientThatLeftIs499) {
