@@ -27,8 +27,8 @@ class Cardinality(WithFakeOpencode):
         seed = random.randrange(1 << 32)
         print(f"seed {seed}")
         random.seed(seed)
-        # In memory: ten thousand answered requests are as many writes, and this is not about disks.
-        self.gateway = self.start_gateway(env={"OCGATE_STATE_DIR": "none"})
+        # With its outbox on the disk: ten thousand answered requests are as many writes, and it has to stop all the same.
+        self.gateway = self.start_gateway()
 
     def series(self):
         """{metric: series}"""
