@@ -10,7 +10,8 @@ install(FILES deploy/systemd/ocgate.sysusers DESTINATION lib/sysusers.d RENAME o
 install(FILES deploy/systemd/ocgate.jsonc DESTINATION /etc/ocgate)
 install(DIRECTORY DESTINATION /etc/ocgate/credentials DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 install(FILES README.md CHANGELOG.md deploy/RUNBOOK.md DESTINATION ${ocgate_doc} OPTIONAL)
-install(FILES LICENSE DESTINATION ${ocgate_doc} RENAME copyright)
+install(FILES $<TARGET_FILE:ocgate>.cdx.json DESTINATION ${ocgate_doc} OPTIONAL)  # its bill of materials
+install(FILES deploy/package/copyright DESTINATION ${ocgate_doc})
 install(FILES config/ocgate.example.jsonc config/ocgate.schema.json deploy/systemd/opencode.service
   deploy/systemd/notifications.conf DESTINATION ${ocgate_doc}/examples)
 install(PROGRAMS deploy/workspaces/init-workspace deploy/workspaces/backup deploy/workspaces/restore
@@ -23,9 +24,13 @@ set(CPACK_PACKAGE_VENDOR opencode-gateway)
 set(CPACK_PACKAGE_CONTACT ${OCGATE_MAINTAINER})
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "HTTP gateway in front of opencode serve")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-  "Asks for a password in front of opencode's server, passes requests, event streams and terminals on at once,
- exports metrics for Prometheus and tells people by ntfy, Discord or webhooks when an agent needs them.")
+  "Asks for a password in front of opencode's server, passes requests, event
+ streams and terminals on at once, exports metrics for Prometheus and tells
+ people by ntfy, Discord or webhooks when an agent needs them.")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+# Folders that are made on the way, whatever the builder's umask is.
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+  WORLD_READ WORLD_EXECUTE)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION net)

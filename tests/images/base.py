@@ -82,6 +82,16 @@ def _sources():
     return found
 
 
+def package(argument=None):
+    """The Debian package: the one named, or built anew."""
+    if argument:
+        return Path(argument).resolve()
+    run("cmake", "--preset", "release", cwd=REPOSITORY, stdout=subprocess.DEVNULL)
+    run("cmake", "--build", "--preset", "release", "--target", "package", "--parallel", "2", cwd=REPOSITORY,
+        stdout=subprocess.DEVNULL)  # fmt: skip
+    return max((REPOSITORY / "build/release").glob("opencode-gateway_*.deb"), key=lambda p: p.stat().st_mtime)
+
+
 def root_folder():
     """The folder of a minimal system, made once; copy it before changing anything."""
     folder = CACHE / SUITE
