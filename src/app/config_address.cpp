@@ -15,15 +15,15 @@ constexpr std::string_view listen_forms =
     "expected host:port, [IPv6 address]:port, :port or unix:/path, the host an address or localhost";
 constexpr std::string_view upstream_forms = "expected http://host:port or unix:/path";
 
-bool is_v4(std::string const& host) {
-    in_addr address{};
-    return ::inet_pton(AF_INET, host.c_str(), &address) == 1;
+/// To the C library a text ends at a NUL: what stands behind one would not be looked at.
+bool is_address(int family, std::string const& host) {
+    in6_addr address{};  // has room for either
+    return host.find('\0') == std::string::npos && ::inet_pton(family, host.c_str(), &address) == 1;
 }
 
-bool is_v6(std::string const& host) {
-    in6_addr address{};
-    return ::inet_pton(AF_INET6, host.c_str(), &address) == 1;
-}
+bool is_v4(std::string const& host) { return is_address(AF_INET, host); }
+
+bool is_v6(std::string const& host) { return is_address(AF_INET6, host); }
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 

@@ -45,9 +45,10 @@ Secret basic(std::string_view userinfo) {
 
 /// A registered name as it can be looked up; names in other scripts have to be given in their ASCII form.
 bool is_name(std::string_view host) {
-    return !host.empty() && host.size() <= 253 && std::all_of(host.begin(), host.end(), [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-    });
+    return !host.empty() && host.front() != '.' && host.size() <= 253 &&
+           std::all_of(host.begin(), host.end(), [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+           });
 }
 
 std::optional<std::uint16_t> port_of(std::string_view text) {

@@ -1,7 +1,9 @@
 // Runs a fuzz target without a fuzzer: the given files as they are, then mutations of them from a fixed seed, so that a
 // failure here is the same failure everywhere.
 //   driver [--mutations N] [--seed S] FILE-OR-DIRECTORY...
-// An input that kills the target is left in `<program>.crash`.
+// An input that kills the target, or that it takes a minute for, is left in `<program>.crash`.
+#include <unistd.h>
+
 #include <algorithm>
 #include <csignal>
 #include <cstdint>
@@ -22,6 +24,7 @@ namespace {
 using Bytes = std::string;
 
 constexpr std::size_t max_input_bytes = 4096;
+constexpr unsigned patience_seconds = 60;
 
 /// What decides something in one format or another.
 constexpr std::string_view words[] = {
@@ -86,6 +89,19 @@ constexpr std::string_view words[] = {
     "$6$",
     "Basic ",
     "==",
+    "\x1e",
+    "\x1e"
+    "t7",
+    "\x1e"
+    "e0",
+    "\x1e"
+    "E0",
+    "\"",
+    "{}",
+    "10.0.0.1",
+    "::1",
+    "/8",
+    "**",
     std::string_view("\0", 1),
 };
 
@@ -97,7 +113,8 @@ void keep_crash() {
     std::fprintf(stderr, "the input is in %s\n", crash_file.c_str());
 }
 
-void on_abort(int) {
+void on_abort(int signal) {
+    if (signal == SIGALRM) std::fputs("it does not come to an end\n", stderr);
     keep_crash();
     std::signal(SIGABRT, SIG_DFL);
     std::abort();
@@ -105,6 +122,7 @@ void on_abort(int) {
 
 void run(Bytes input) {
     current = std::move(input);
+    ::alarm(patience_seconds);
     LLVMFuzzerTestOneInput(reinterpret_cast<std::uint8_t const*>(current.data()), current.size());
 }
 
@@ -171,6 +189,7 @@ Bytes contents(std::filesystem::path const& path) {
 int main(int argc, char** argv) {
     crash_file = std::string(argv[0]) + ".crash";
     std::signal(SIGABRT, on_abort);
+    std::signal(SIGALRM, on_abort);
     unsigned long mutations = 0;
     unsigned long seed = 1;
     std::vector<std::filesystem::path> files;

@@ -37,6 +37,26 @@ struct Input {
     std::string text;
 };
 
+/// Between the parts of an input that has several: ASCII's record separator, which nothing here has a use for.
+inline constexpr char part_mark = '\x1e';
+
+/// At least so many parts, the missing ones empty; more than `most` are left out.
+inline std::vector<std::string_view> parts(std::string_view text, std::size_t least, std::size_t most) {
+    std::vector<std::string_view> all;
+    while (all.size() < most) {
+        auto const end = text.find(part_mark);
+        all.push_back(text.substr(0, end));
+        if (end == std::string_view::npos) break;
+        text.remove_prefix(end + 1);
+    }
+    if (all.size() < least) all.resize(least);
+    return all;
+}
+
+inline std::string_view as_text(std::uint8_t const* data, std::size_t size) {
+    return {reinterpret_cast<char const*>(data), size};
+}
+
 inline std::vector<char> exactly(std::string_view text) { return {text.begin(), text.end()}; }
 
 inline std::string_view view(std::vector<char> const& bytes) { return {bytes.data(), bytes.size()}; }
