@@ -126,6 +126,9 @@ Parsed<> parse_request_head(std::string_view bytes, HeadLimits const& limits, st
     if (line.method == "CONNECT" || line.method == "TRACE" || line.target == "*") return Reason::unsupported_method;
     std::string_view authority;
     if (!take_target(line.target, head.target, authority)) return Reason::malformed;
+    // RFC 9112 §3.2.4: with nothing behind the authority this is the asterisk again.
+    bool const whole_server = !authority.empty() && authority.end() == line.target.end();
+    if (whole_server && line.method == "OPTIONS") return Reason::unsupported_method;
 
     Facts facts;
     head.fields.clear();

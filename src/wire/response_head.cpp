@@ -46,8 +46,9 @@ Parsed<> take_framing(Facts const& facts, std::string_view method, ResponseHead&
     head.keep_alive = facts.stays_open(head.minor);
     if (head.status < 200 || head.status == 204) {
         head.body = {};
+        auto const& length = facts.content_length;
         bool const speaks_of_content =
-            facts.transfer_encoding.count > 0 || (facts.content_length.count > 0 && facts.content_length.value != "0");
+            facts.transfer_encoding.count > 0 || length.count > 1 || (length.count == 1 && length.value != "0");
         if (speaks_of_content) head.keep_alive = false;
         return Progress::complete;
     }

@@ -1,5 +1,6 @@
 #include "ocgate/wire/rewrite.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -70,6 +71,16 @@ bool is_named_by_connection(FieldList const& fields, std::string_view name) noex
     for (auto const& field : fields)
         if (kind(field) == FieldKind::connection && list_has(field.value, name)) return true;
     return false;
+}
+
+/// Whether only `_` tells the name apart from one that goes by rules of its own. To who makes variables of field names,
+/// where `_` and `-` are alike (RFC 3875 §4.1.18), a client could say so what it may not say here.
+bool is_disguised(std::string_view name) noexcept {
+    if (name.find('_') == std::string_view::npos) return false;
+    std::array<char, 32> plain;  // longer than every known name; of a family the front decides
+    auto const front = name.substr(0, plain.size());
+    std::replace_copy(front.begin(), front.end(), plain.begin(), '_', '-');
+    return kind_of({plain.data(), front.size()}) != FieldKind::other;
 }
 
 /// Compares with `+` as a space and %XX decoded, as every reader of form data does (WHATWG URL, "urlencoded parsing").
@@ -179,6 +190,7 @@ boost::system::result<std::size_t, Reason> write_request_head(std::span<char> ou
                 if (head.minor == 1 && !head.expects_continue) pen.field(field.name, field.value);
                 break;
             case FieldKind::other:
+                if (is_disguised(field.name)) break;
                 if (names_fields && is_named_by_connection(head.fields, field.name)) break;
                 [[fallthrough]];
             case FieldKind::end_to_end:
@@ -241,6 +253,8 @@ boost::system::result<std::size_t, Reason> write_response_head(std::span<char> o
     }
     put_via(pen, head.fields, head.minor);
     if (!rewrite.request_id.empty()) pen.field("X-Request-Id", rewrite.request_id);
+    // Of several policies a browser keeps every one (CSP3 §3.1), whatever the upstream's says.
+    if (rewrite.inert) pen.put("Content-Security-Policy: sandbox\r\nX-Content-Type-Options: nosniff\r\n");
     bool const bare = rewrite.client_1_0 && head.body.kind != Framing::Kind::length;
     if (!bare) put_framing(pen, head.body);
     if (head.websocket) {

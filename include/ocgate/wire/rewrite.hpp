@@ -26,9 +26,9 @@ struct RequestRewrite {
 /// `Connection: Upgrade` with `Upgrade: websocket`. No Connection field otherwise: keep-alive is the default.
 /// Removed: hop-by-hop and Connection-named fields, the client's Authorization and Proxy-Authorization, X-Forwarded-*,
 /// Forwarded, X-Real-Ip, X-Request-Id, Content-Length, Transfer-Encoding, TE, Trailer, Upgrade, Via (continued),
-/// `hidden_parameter`. Connection may name no end-to-end field that matters for safety: Host,
-/// Authorization, Content-Length and their kin are taken by their own rules whatever it says.
-/// Returns the bytes written, or Reason::head_too_large when `out` does not hold them.
+/// `hidden_parameter`, and fields that only `_` for `-` tells apart from one with rules of its own. Connection may name
+/// no end-to-end field that matters for safety: Host, Authorization, Content-Length and their kin are taken by their
+/// own rules whatever it says. Returns the bytes written, or Reason::head_too_large when `out` does not hold them.
 boost::system::result<std::size_t, Reason> write_request_head(std::span<char> out, RequestHead const& head,
                                                               RequestRewrite const& rewrite) noexcept;
 
@@ -38,6 +38,7 @@ struct ResponseRewrite {
     bool client_1_0 = false;      ///< no chunked coding, no 1xx: a body of unknown length ends with the connection
     bool close = false;           ///< add `Connection: close`
     bool keep_alive_1_0 = false;  ///< add `Connection: keep-alive`, which a 1.0 client needs to hear
+    bool inert = false;           ///< add what keeps a browser from running the content as a page of this origin
 };
 
 /// Writes the head into `out`, status line with `HTTP/1.1`. A body of unknown length goes out chunked, or bare to the

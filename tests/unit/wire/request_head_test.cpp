@@ -78,6 +78,8 @@ TEST(RequestHead, SaysWhyItIsRefused) {
         {"CONNECT a:80 HTTP/1.1\r\n", "unsupported_method"},
         {"TRACE / HTTP/1.1\r\n", "unsupported_method"},
         {"OPTIONS * HTTP/1.1\r\n", "unsupported_method"},
+        {"OPTIONS http://a HTTP/1.1\r\n", "unsupported_method"},  // the asterisk again (RFC 9112 §3.2.4)
+        {"OPTIONS http://a/a HTTP/1.1\r\nHost: a\r\n\r\n", "complete"},
         // the target
         {"GET a HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},
         {"GET ?a HTTP/1.1\r\nHost: a\r\n\r\n", "malformed"},

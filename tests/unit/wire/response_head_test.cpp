@@ -82,6 +82,7 @@ TEST(ResponseHead, TheBodyEndsWhereMethodStatusAndFieldsSay) {
              {"GET", "HTTP/1.1 204 No Content\r\n\r\n", Kind::none, true},
              {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", Kind::none, true},
              {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n", Kind::none, false},
+             {"GET", "HTTP/1.1 204 No Content\r\nContent-Length: 0\r\nContent-Length: 5\r\n\r\n", Kind::none, false},
              {"GET", "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n", Kind::none, false},
              {"GET", "HTTP/1.1 100 Continue\r\n\r\n", Kind::none, true},
              {"GET", "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\n", Kind::length, false},

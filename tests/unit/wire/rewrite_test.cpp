@@ -74,6 +74,16 @@ TEST(RequestRewrite, WhatBelongsToOneHopStaysHere) {
               "Sec-Fetch-Site: none\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: a\r\nVia: 1.1 ocgate\r\n\r\n");
 }
 
+TEST(RequestRewrite, ANameThatOnlyUnderscoresTellApartStaysHere) {
+    auto const text = forwarded(get_with(
+        "X_Forwarded_For: b\r\nx-forwarded_proto: https\r\nX_Forwarded_Anything_That_Is_Long_Enough_For_Two: b\r\n"
+        "Content_Length: 5\r\nTRANSFER_ENCODING: chunked\r\nProxy_Authorization: b\r\nSec_Fetch_Site: none\r\n"
+        "my_own: 1\r\nX_: 2\r\n_: 3\r\n"));
+    EXPECT_EQ(text,
+              "GET / HTTP/1.1\r\nHost: a\r\nmy_own: 1\r\nX_: 2\r\n_: 3\r\nX-Forwarded-Proto: http\r\n"
+              "X-Forwarded-Host: a\r\nVia: 1.1 ocgate\r\n\r\n");
+}
+
 TEST(RequestRewrite, ForwardedFieldsAreContinuedForATrustedPeerOnly) {
     auto const text = get_with(
         "X-Forwarded-For: 1.1.1.1\r\nX-Forwarded-For: 2.2.2.2, 3.3.3.3\r\nX-Forwarded-Proto: https, http\r\n"
@@ -198,6 +208,17 @@ TEST(ResponseRewrite, WritesWhatTheClientIsToSee) {
                        rewrite),
               "HTTP/1.1 401 Un\xfcorthodox\r\nDate: x\r\nSet-Cookie: a\r\nSet-Cookie: b\r\nContent-Type: a/b\r\n"
               "Via: 1.1 b, 1.1 ocgate\r\nX-Request-Id: id\r\nContent-Length: 3\r\n\r\n");
+}
+
+TEST(ResponseRewrite, SaysThatNothingOfItIsToRun) {
+    ResponseRewrite rewrite;
+    rewrite.inert = true;
+    EXPECT_EQ(returned(ok_with("Content-Type: text/html\r\nContent-Security-Policy: script-src *\r\n"
+                               "X-Content-Type-Options: no\r\nContent-Length: 2\r\n"),
+                       rewrite),
+              "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Security-Policy: script-src *\r\n"
+              "X-Content-Type-Options: no\r\nVia: 1.1 ocgate\r\nContent-Security-Policy: sandbox\r\n"
+              "X-Content-Type-Options: nosniff\r\nContent-Length: 2\r\n\r\n");
 }
 
 TEST(ResponseRewrite, FramesForTheClientsVersion) {
