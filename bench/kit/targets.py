@@ -253,8 +253,8 @@ class Ocgate(Logging):
                "OPENCODE_SERVER_PASSWORD": PASSWORD, "OCGATE_ACCESS_LOG": "true" if self.logs else "false"}
         words = [self.binary, "serve", "--listen", "127.0.0.1:0", "--admin-listen", "127.0.0.1:0", "--upstream",
                  f"http://127.0.0.1:{self.upstream_port}", "--log-format", "json", "--log-level", "info",
-                 "--control-socket", "none", "--limits-connections", self.bench.machine.most_streams, "--threads",
-                 self.threads]
+                 "--control-socket", "none", "--limits-connections", self.bench.machine.most_streams,
+                 "--limits-connections-per-client", 0, "--limits-streams-per-client", 0, "--threads", self.threads]
         return self.run(words, log, env)
 
     def find_port(self):

@@ -35,7 +35,11 @@ StatusNeeds Gateway::Inside::status_needs() {
             .route_name = [names = route_table().names](
                               std::uint16_t route) { return route < names.size() ? names[route] : names.front(); },
             .upstream = [this] { return config_.upstream.text(); },
-            .more = [this](nlohmann::json& page) { page["spending"] = spending(); },
+            .more =
+                [this](nlohmann::json& page) {
+                    page["spending"] = spending();
+                    page["sandbox"] = {{"files", files_text(confinement_)}, {"calls", calls_text(confinement_)}};
+                },
             .started = began_};
 }
 

@@ -23,6 +23,14 @@ bool Knowledge::is_public_asset(std::string_view method, std::string_view target
     return opencode::is_public_asset(method, target);
 }
 
+bool Knowledge::may_be_linked(std::string_view target) const {
+    return opencode::route_of("GET", target) == opencode::ui_route && !proxy::Pages::cover(target);
+}
+
+bool Knowledge::serves_files(std::uint16_t route) const {
+    return route == opencode::file_route() && route != opencode::ui_route;
+}
+
 std::optional<std::string> Knowledge::ticket_issued_by(std::string_view method, std::string_view target) const {
     return opencode::ticket_issued_by(method, target);
 }

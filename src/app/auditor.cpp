@@ -86,34 +86,6 @@ std::string text_at(nlohmann::json const& object, char const* key) {
     return found != object.end() && found->is_string() ? safe(found->get_ref<std::string const&>()) : std::string();
 }
 
-std::string_view word_of(opencode::PermissionOver::Outcome outcome) noexcept {
-    using Outcome = opencode::PermissionOver::Outcome;
-    switch (outcome) {
-        case Outcome::once:
-            return "once";
-        case Outcome::always:
-            return "always";
-        case Outcome::reject:
-            return "reject";
-        case Outcome::gone:
-            return "gone";
-    }
-    return "gone";
-}
-
-std::string_view word_of(opencode::QuestionOver::Outcome outcome) noexcept {
-    using Outcome = opencode::QuestionOver::Outcome;
-    switch (outcome) {
-        case Outcome::answered:
-            return "answered";
-        case Outcome::rejected:
-            return "rejected";
-        case Outcome::gone:
-            return "gone";
-    }
-    return "gone";
-}
-
 bool is_own(std::string_view target) noexcept { return proxy::Pages::cover(target); }
 
 }  // namespace
@@ -171,9 +143,9 @@ void Auditor::happened(opencode::Happening const& happening) {
         auto const& asks = question->question.asks;
         remember(question->question.id, {{}, asks.empty() ? std::string() : safe(asks.front().text), {}, {}});
     } else if (auto const* over_now = std::get_if<opencode::PermissionOver>(&happening)) {
-        over("permission_answered", over_now->id, over_now->session, over_now->root.id, word_of(over_now->outcome));
+        over("permission_answered", over_now->id, over_now->session, over_now->root.id, to_string(over_now->outcome));
     } else if (auto const* answered = std::get_if<opencode::QuestionOver>(&happening)) {
-        over("question_answered", answered->id, answered->session, answered->root.id, word_of(answered->outcome));
+        over("question_answered", answered->id, answered->session, answered->root.id, to_string(answered->outcome));
     }
 }
 

@@ -51,6 +51,7 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
     auto const unbounded = [](milliseconds time) {
         return time == milliseconds(0) ? std::string("none") : duration_text(time);
     };
+    auto const unless_none = [](std::size_t bound) { return bound == 0 ? "unbounded" : std::to_string(bound); };
     std::string files;
     for (auto const& file : config.files) files += (files.empty() ? "" : ", ") + file;
     auto const& limits = config.limits;
@@ -73,6 +74,8 @@ int check_config(Flags const& flags, Sources const& sources, std::ostream& out, 
         << size_text(limits.request.target_bytes) << ", body "
         << (limits.body_bytes == 0 ? "unbounded" : size_text(limits.body_bytes)) << ", " << limits.connections
         << " connections\n"
+        << "  limits, each    " << unless_none(limits.connections_per_client) << " connections, "
+        << unless_none(limits.streams_per_client) << " streams of a client\n"
         << "  timeouts        request_head " << duration_text(limits.request_head) << ", first_byte "
         << unbounded(limits.first_byte) << ", idle_body " << duration_text(limits.idle_body) << ", stall "
         << duration_text(limits.stall_timeout) << ", drain " << duration_text(config.drain_timeout) << '\n';

@@ -17,6 +17,7 @@ using namespace std::chrono_literals;
 
 // In the order of their enumerations.
 constexpr std::string_view log_format_words[] = {"json", "text"};
+constexpr std::string_view sandbox_words[] = {"auto", "on", "off"};
 constexpr std::string_view log_level_words[] = {"debug", "info", "warn", "error", "off"};
 
 template <class T>
@@ -253,6 +254,9 @@ std::vector<Setting> make_settings() {
          "folder of what survives a crash, or none; default: $STATE_DIRECTORY, $XDG_STATE_HOME/ocgate or "
          "$HOME/.local/state/ocgate",
          apply_state_dir},
+        {"/sandbox", "WORD", "auto", "the process gives up what it does not need: auto (what the kernel can), on, off",
+         choice<Sandbox>(
+             sandbox_words, [](Config & c) -> auto& { return c.sandbox; })},
         {"/log_format", "FORMAT", "json", "json or text",
          choice<ops::LogFormat>(
              log_format_words, [](Config & c) -> auto& { return c.log.format; })},
@@ -308,9 +312,17 @@ std::vector<Setting> make_settings() {
         {"/limits/body_bytes", "SIZE", "256MiB", "request content, then 413; 0: no bound",
          size<std::uint64_t>(
              0, 1ULL << 62, [](Config & c) -> auto& { return c.limits.body_bytes; }, " (0 for no bound)")},
-        {"/limits/connections", "N", "4096", "client connections, 1 to 1000000; then 503",
+        {"/limits/connections", "N", "4096", "client connections, 1 to 1000000; then who waits makes room, or 503",
          integer<std::size_t>(
              1, 1'000'000, [](Config & c) -> auto& { return c.limits.connections; })},
+        {"/limits/connections_per_client", "N", "1024",
+         "of these, of one address (IPv6: /64), up to 1000000, then 429; 0: no bound",
+         integer<std::size_t>(
+             0, 1'000'000, [](Config & c) -> auto& { return c.limits.connections_per_client; })},
+        {"/limits/streams_per_client", "N", "256",
+         "event streams and WebSockets of one address, up to 1000000, then 429; 0: no bound",
+         integer<std::size_t>(
+             0, 1'000'000, [](Config & c) -> auto& { return c.limits.streams_per_client; })},
         {"/limits/idle_upstreams", "N", "32", "idle upstream connections kept per thread, 0 to 1024",
          integer<std::size_t>(
              0, 1024, [](Config & c) -> auto& { return c.limits.idle_upstreams; })},

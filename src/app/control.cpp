@@ -32,6 +32,7 @@ using Timer =
     asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, rt::Executor>;
 
 constexpr std::chrono::seconds line_time{10};
+constexpr std::chrono::milliseconds rest_time{100};
 constexpr std::chrono::hours longest_drain{30 * 24};  ///< what `--wait` takes
 
 /// The time in `drain MILLISECONDS`.
@@ -145,7 +146,12 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
     };
 
     Inside(rt::Executor ex, rt::Deadlines& d, int listener, ControlActions a)
-        : executor(ex), deadlines(d), acceptor(ex), actions(std::move(a)) {
+        : executor(ex),
+          deadlines(d),
+          acceptor(ex),
+          actions(std::move(a)),
+          rest(
+              d, [](void* self) { static_cast<Inside*>(self)->accept(); }, this) {
         acceptor.assign(Local(), listener);
     }
 
@@ -166,6 +172,9 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
                     self->accept();
                 });
             }
+            // Out of descriptors or memory: who waits still waits, and asking again at once would only burn the
+            // processor.
+            if (why) return self->rest.set(self->deadlines.now() + rest_time);
             self->accept();
         });
     }
@@ -213,6 +222,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
 
     void stop() {
         stopped = true;
+        rest.set(rt::never);
         error_code ignored;
         acceptor.close(ignored);
         for (auto& visitor : visitors) {
@@ -226,6 +236,7 @@ struct ControlServer::Inside : std::enable_shared_from_this<Inside> {
     Acceptor acceptor;
     ControlActions actions;
     std::list<std::shared_ptr<Visitor>> visitors;
+    rt::Deadline rest;
     bool accepting = false;
     bool stopped = false;
 };

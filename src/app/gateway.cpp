@@ -55,17 +55,29 @@ std::string_view listen_advice(error_code why) noexcept {
     }
 }
 
-/// A connection takes up to two descriptors. Raises the soft limit as far as that needs and the hard one allows.
-std::size_t raise_descriptor_limit(std::size_t connections) noexcept {
+/// Descriptors that no client's connection takes: health checks, scrapes, files, the gateway's own requests.
+constexpr rlim_t own_descriptors = 256;
+
+struct Room {
+    std::size_t connections = 0;
+    std::size_t open_files = 0;
+};
+
+/// A connection takes up to two descriptors. Raises the soft limit as far as that needs and the hard one allows. Where
+/// it is too low all the same, less connections are taken in: a surplus that is refused costs nobody but itself, while
+/// one that takes the last descriptor takes it from a health check, and the gateway is restarted for it.
+Room find_room(std::size_t connections) noexcept {
     rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return connections;
-    rlim_t const wanted = connections * 2 + 256;
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {connections, 0};
+    rlim_t const wanted = connections * 2 + own_descriptors;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
         (void)::setrlimit(RLIMIT_NOFILE, &limit);
         (void)::getrlimit(RLIMIT_NOFILE, &limit);
     }
-    return limit.rlim_cur >= wanted ? connections : limit.rlim_cur;
+    if (limit.rlim_cur >= wanted) return {connections, limit.rlim_cur};
+    auto const own = std::min(own_descriptors, limit.rlim_cur / 2);
+    return {std::max<std::size_t>((limit.rlim_cur - own) / 2, 1), limit.rlim_cur};
 }
 
 }  // namespace
@@ -80,11 +92,12 @@ std::string what_of(std::exception_ptr error) {
     }
 }
 
-Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& log)
+Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& log, Confinement confinement)
     : config_(std::move(config)),
       flags_(std::move(flags)),
       sources_(std::move(sources)),
       log_(log),
+      confinement_(std::move(confinement)),
       metrics_(ops::MetricsOptions{.version = std::string(version()),
                                    .shards = config_.threads,
                                    .routes = route_table(),
@@ -111,11 +124,13 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
                              .aborted = [this](std::string const& session) { follower_->user_aborted(session); },
                              .not_taken = [this](std::string const& id) { auditor_.not_taken(id); }});
 
+    make_room();
     auto const first = plan();
     for (unsigned i = 0; i < config_.threads; ++i) {
         shards_.emplace_back(ShardThread::Parts{.clock = clock_,
                                                 .recorder = metrics_.recorder(i, log_),
                                                 .connections = connections_,
+                                                .clients = clients_,
                                                 .escaped = escaped,
                                                 .seed = random_bytes<std::uint64_t>()},
                              first,
@@ -138,12 +153,12 @@ Exit Gateway::Inside::run() {
     for (auto const& problem : problems) log_.app(LogLevel::error, "configuration", problem);
     if (!problems.empty()) return Exit::not_started;
     Listeners listeners;
-    if (!open_audit() || !open(listeners) || !open_control()) {
+    if (!open_audit() || !open(listeners) || !open_control() || !confine()) {
         for (int const fd : listeners.traffic) ::close(fd);
         if (listeners.admin >= 0) ::close(listeners.admin);
         return Exit::not_started;
     }
-    make_room();
+    tell_room();
     for (auto const& warning : config_.warnings) log_.app(LogLevel::warn, "configuration", warning);
 
     listen_to_signals();
@@ -198,11 +213,19 @@ Exit Gateway::Inside::run() {
 }
 
 void Gateway::Inside::make_room() {
-    auto const connections = config_.limits.connections;
-    auto const most = raise_descriptor_limit(connections);
-    if (most >= connections) return;
-    log_.app(LogLevel::warn, "few_descriptors", "the limit of open files is too low for that many connections",
-             {{"open_files", std::uint64_t{most}}, {"connections", std::uint64_t{connections}}});
+    auto const room = find_room(config_.limits.connections);
+    room_ = room.connections;
+    open_files_ = room.open_files;
+}
+
+void Gateway::Inside::tell_room() {
+    auto const wanted = config_.limits.connections;
+    if (room_ >= wanted) return;
+    log_.app(LogLevel::warn, "few_descriptors",
+             "the limit of open files is too low for limits.connections: so many are taken in, and more are refused",
+             {{"open_files", std::uint64_t{open_files_}},
+              {"connections", std::uint64_t{wanted}},
+              {"taken_in", std::uint64_t{room_}}});
 }
 
 bool Gateway::Inside::open(Listeners& listeners) {
@@ -295,6 +318,19 @@ bool Gateway::Inside::open_control() {
     return true;
 }
 
+/// Everything listens, and no thread carries traffic yet: from here on the process makes only the system calls it lives
+/// by.
+bool Gateway::Inside::confine() {
+    bool const wanted = confinement_.asked != Sandbox::off && confinement_.calls.problem.empty();
+    if (wanted) confinement_.calls = ops::confine_calls();
+    auto const missing = lacking(confinement_);
+    auto const files = files_text(confinement_);
+    auto const calls = calls_text(confinement_);
+    log_.app(missing.empty() ? LogLevel::info : LogLevel::error, "sandbox", missing,
+             {{"files", std::string_view(files)}, {"calls", std::string_view(calls)}});
+    return missing.empty();
+}
+
 void Gateway::Inside::tell_listening(Listeners const& listeners) {
     auto const traffic = listeners.traffic_at.text();
     auto const admin = listeners.admin_at.text();
@@ -308,8 +344,9 @@ void Gateway::Inside::tell_listening(Listeners const& listeners) {
                                 {"version", version()}});
 }
 
-Gateway::Gateway(Config config, Flags flags, Sources sources, ops::Log& log)
-    : inside_(std::make_unique<Inside>(std::move(config), std::move(flags), std::move(sources), log)) {}
+Gateway::Gateway(Config config, Flags flags, Sources sources, ops::Log& log, Confinement confinement)
+    : inside_(std::make_unique<Inside>(std::move(config), std::move(flags), std::move(sources), log,
+                                       std::move(confinement))) {}
 
 Gateway::~Gateway() = default;
 

@@ -26,6 +26,7 @@
 #include "ocgate/ops/metrics.hpp"
 #include "ocgate/rt/worker.hpp"
 #include "own_pages.hpp"
+#include "sandbox.hpp"
 #include "shard_thread.hpp"
 #include "targets.hpp"
 #include "watcher.hpp"
@@ -47,7 +48,7 @@ inline constexpr std::chrono::milliseconds insist_time{5'000};
 
 class Gateway::Inside {
 public:
-    Inside(Config config, Flags flags, Sources sources, ops::Log& log);
+    Inside(Config config, Flags flags, Sources sources, ops::Log& log, Confinement confinement);
     Exit run();
 
 private:
@@ -59,7 +60,9 @@ private:
 
     bool open(Listeners& listeners);
     bool open_control();
+    bool confine();
     void make_room();
+    void tell_room();
     void tell_listening(Listeners const& listeners);
     [[nodiscard]] ShardThread::Plan plan();
     [[nodiscard]] opencode::ProbeSettings probe_settings();
@@ -121,6 +124,7 @@ private:
     Flags const flags_;
     Sources const sources_;
     ops::Log& log_;
+    Confinement confinement_;
     ops::Health health_;
     ops::Metrics metrics_;
     Knowledge knowledge_;
@@ -131,6 +135,9 @@ private:
     rt::Worker scribe_{outbox_queue};  ///< the outbox's thread
     notify::Store store_{scribe_, notify::Outbox::in_memory().value()};
     std::atomic<std::size_t> connections_{0};
+    proxy::Clients clients_;
+    std::size_t room_ = 0;        ///< connections that there are descriptors for
+    std::size_t open_files_ = 0;  ///< the limit that says so
     std::shared_ptr<auth::Throttle> throttle_;
     std::shared_ptr<auth::Tickets> tickets_;
     std::shared_ptr<rt::Dialer> dialer_;

@@ -6,20 +6,29 @@
 
 #include "cli.hpp"
 #include "commands.hpp"
+#include "environment.hpp"
 #include "ocgate/app/gateway.hpp"
+#include "sandbox.hpp"
 
 namespace {
 
 using namespace ocgate;
 
 int serve(app::Flags const& flags, app::Sources const& sources) {
+    if (!app::with_sanitizers) ops::keep_memory_private();  // before there is a secret in it
     auto loaded = app::load_config(flags, sources);
     if (!loaded.errors.empty()) {
         app::print_errors(loaded, std::cerr);
         return static_cast<int>(app::Exit::not_started);
     }
+    auto confinement = app::confine_files(loaded.config, sources);  // before the first thread
+    if (auto const missing = app::lacking(confinement); !missing.empty()) {
+        std::cerr << "ocgate: " << missing << '\n';
+        return static_cast<int>(app::Exit::not_started);
+    }
     auto log = std::make_unique<ops::Log>(loaded.config.log);
-    auto gateway = std::make_unique<app::Gateway>(std::move(loaded.config), flags, sources, *log);
+    auto gateway =
+        std::make_unique<app::Gateway>(std::move(loaded.config), flags, sources, *log, std::move(confinement));
     auto const exit = gateway->run();
     if (exit == app::Exit::failed) {
         log.reset();  // the last lines leave; the gateway is not destroyed, because connections are left that use it
@@ -61,6 +70,7 @@ int run(app::Command const& command) {
 
 int main(int argc, char** argv) {
     try {
+        app::hide_environment();
         auto const parsed = app::parse_command_line(argc, argv, std::cout, std::cerr);
         if (auto const* code = std::get_if<int>(&parsed)) return *code;
         return run(std::get<app::Command>(parsed));

@@ -1,6 +1,8 @@
 // Reload is a transaction: everything is read and checked, then every shard swaps one snapshot; any error leaves
 // everything as it was.
 #include <algorithm>
+#include <cerrno>
+#include <system_error>
 
 #include "gateway_inside.hpp"
 #include "ocgate/opencode/routes.hpp"
@@ -16,6 +18,7 @@ std::string Gateway::Inside::upstream_host() const {
 ShardThread::Plan Gateway::Inside::plan() {
     ShardThread::Plan plan;
     plan.snapshot.limits = config_.limits;
+    plan.snapshot.limits.connections = std::min(config_.limits.connections, room_);
     plan.snapshot.dialer = dialer_;
     plan.snapshot.authorization = config_.upstream_authorization;
     plan.snapshot.realm = config_.auth.realm;
@@ -84,6 +87,9 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
             if (!all.empty()) all += "; ";
             all += error.place + ": " + error.message;
         }
+        // Files in folders that nobody named at the start.
+        if (confinement_.files.holds() && all.find(std::generic_category().message(EACCES)) != std::string::npos)
+            all += "; the sandbox holds the folders of the files that were named at the start: others take a restart";
         log_.app(LogLevel::error, "reload_failed", "nothing was changed", {{"why", why}, {"errors", all}});
         // What was read when the mistake was found, and what the configuration that holds was read from: any of them
         // changing may mend it.
@@ -131,6 +137,7 @@ void Gateway::Inside::keep_what_is_fixed(Config& next) {
          next.admin_listen.text() == config_.admin_listen.text());
     keep("control_socket", next.control_socket, config_.control_socket, next.control_socket == config_.control_socket);
     keep("state_dir", next.state_dir, config_.state_dir, next.state_dir == config_.state_dir);
+    keep("sandbox", next.sandbox, config_.sandbox, next.sandbox == config_.sandbox);
     keep("threads", next.threads, config_.threads, next.threads == config_.threads);
     if (!changed.empty()) {
         log_.app(LogLevel::warn, "restart_needed", "these settings change with a restart only",
@@ -146,6 +153,7 @@ void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     if (moved) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
     config_ = std::move(next);
     make_room();
+    tell_room();
     log_.adopt(config_.log);
     throttle_->adopt(config_.auth.throttle);
     probe_->configure(probe_settings());

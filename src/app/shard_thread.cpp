@@ -12,8 +12,11 @@ ShardThread::ShardThread(Parts parts, Plan const& plan, auth::Gatekeeper::Parts 
                                                               .recorder = parts.recorder,
                                                               .connections = parts.connections,
                                                               .seed = parts.seed,
-                                                              .escaped = parts.escaped},
-                                            snapshot_of(plan))) {}
+                                                              .escaped = parts.escaped,
+                                                              .clients = &parts.clients},
+                                            snapshot_of(plan))),
+      clock_(parts.clock),
+      lost_(clock_.alarm(io_.get_executor(), [this] { end_lost(); })) {}
 
 std::shared_ptr<proxy::Snapshot const> ShardThread::snapshot_of(Plan const& plan) const {
     auto snapshot = std::make_shared<proxy::Snapshot>(plan.snapshot);
@@ -24,11 +27,12 @@ std::shared_ptr<proxy::Snapshot const> ShardThread::snapshot_of(Plan const& plan
 
 void ShardThread::start(int listener) {
     shard_->accept_from(listener);
+    lost_->set(clock_.now() + rt::lost_look);
     thread_ = std::thread([this] { run(); });
-    ::pthread_setname_np(thread_.native_handle(), "ocgate-shard");
 }
 
 void ShardThread::run() {
+    ::pthread_setname_np(::pthread_self(), "ocgate-shard");  // another's name is a file in /proc: not in the sandbox
     for (;;) {
         try {
             io_.run();
@@ -38,6 +42,11 @@ void ShardThread::run() {
             escaped_(std::current_exception());
         }
     }
+}
+
+void ShardThread::end_lost() {
+    lost_->set(clock_.now() + rt::lost_look);
+    shard_->end_lost();
 }
 
 void ShardThread::configure(Plan plan, std::function<void()> done) {
@@ -71,6 +80,7 @@ void ShardThread::stop() {
     if (!thread_.joinable()) return;
     boost::asio::post(io_, [this] {
         shard_->stop_accepting();
+        lost_->clear();
         work_.reset();
         io_.stop();
     });

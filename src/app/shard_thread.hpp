@@ -17,6 +17,7 @@ public:
         rt::Clock& clock;
         proxy::Recorder& recorder;
         std::atomic<std::size_t>& connections;
+        proxy::Clients& clients;
         std::function<void(std::exception_ptr)> escaped;
         std::uint64_t seed;
     };
@@ -48,12 +49,15 @@ public:
 private:
     [[nodiscard]] std::shared_ptr<proxy::Snapshot const> snapshot_of(Plan const& plan) const;
     void run();
+    void end_lost();
 
     boost::asio::io_context io_{1};
     boost::asio::executor_work_guard<rt::Executor> work_{io_.get_executor()};
     std::function<void(std::exception_ptr)> escaped_;
     std::shared_ptr<auth::Gatekeeper> gatekeeper_;
     std::unique_ptr<proxy::Shard> shard_;
+    rt::Clock& clock_;
+    std::unique_ptr<rt::Alarm> lost_;  ///< the next look for connections to nobody
     std::thread thread_;
 };
 

@@ -84,6 +84,12 @@ bool origin_matches(OriginParts const& origin, std::string_view pattern) noexcep
            plain_port(origin.scheme, origin.authority.port) == plain_port(origin.scheme, wanted->port);
 }
 
+bool is_allowed(std::string_view origin, std::span<std::string const> allowed_origins) noexcept {
+    auto const parts = parse_origin(origin);
+    return parts && std::any_of(allowed_origins.begin(), allowed_origins.end(),
+                                [&](std::string const& pattern) { return origin_matches(*parts, pattern); });
+}
+
 /// Behind a proxy that ends TLS the Host may lack the port or have the one of https: read by the origin's scheme.
 bool is_own_host(OriginParts const& origin, std::string_view host_field) noexcept {
     if (!iequals(origin.scheme, "http") && !iequals(origin.scheme, "https")) return false;
@@ -133,11 +139,29 @@ bool is_foreign(wire::RequestHead const& head, std::span<std::string const> allo
     bool const site_is_ours = !site.value || *site.value == "same-origin" || *site.value == "none";
     if (!origin.value) return !site_is_ours;
 
+    if (is_allowed(*origin.value, allowed_origins)) return false;
     auto const parts = parse_origin(*origin.value);
-    if (!parts) return true;
-    for (auto const& pattern : allowed_origins)
-        if (origin_matches(*parts, pattern)) return false;
-    return !is_own_host(*parts, head.host) || (!site_is_ours && !head.upgrade);
+    return !parts || !is_own_host(*parts, head.host) || (!site_is_ours && !head.upgrade);
+}
+
+bool is_foreign_read(wire::RequestHead const& head, std::span<std::string const> allowed_origins) noexcept {
+    auto const site = find_once(head, "Sec-Fetch-Site");
+    if (!site.value || (!site.many && (*site.value == "same-origin" || *site.value == "none"))) return false;
+    // Origin stands in what a script asks for and may read; whatever else a page loads tells where it belongs by
+    // Referer alone, which holds at least the origin unless the page wants to hide it.
+    auto from = find_once(head, "Origin");
+    if (!from.value) {
+        from = find_once(head, "Referer");
+        auto const scheme = from.value ? from.value->find("://") : std::string_view::npos;
+        if (scheme != std::string_view::npos) from.value = from.value->substr(0, from.value->find('/', scheme + 3));
+    }
+    return site.many || !from.value || from.many || !is_allowed(*from.value, allowed_origins);
+}
+
+bool opens_window(wire::RequestHead const& head) noexcept {
+    auto const mode = find_once(head, "Sec-Fetch-Mode");
+    auto const destination = find_once(head, "Sec-Fetch-Dest");
+    return !mode.many && mode.value == "navigate" && !destination.many && destination.value == "document";
 }
 
 bool host_allowed(std::string_view host_field, std::span<std::string const> allowed_hosts) noexcept {

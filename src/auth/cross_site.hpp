@@ -10,11 +10,18 @@
 
 namespace ocgate::auth {
 
-/// Whether the rules apply: everything but a plain GET or HEAD.
+/// Whether only our own page may: everything but a plain GET or HEAD.
 [[nodiscard]] bool needs_own_page(wire::RequestHead const& head) noexcept;
 
-/// Whether a page that is neither ours nor allowed made this request.
+/// Whether a page that is neither ours nor allowed made this request, which is no plain GET or HEAD.
 [[nodiscard]] bool is_foreign(wire::RequestHead const& head, std::span<std::string const> allowed_origins) noexcept;
+
+/// Whether such a page makes a browser read this, where the browser says so (Sec-Fetch-Site, which it sends to https
+/// and to loopback).
+[[nodiscard]] bool is_foreign_read(wire::RequestHead const& head,
+                                   std::span<std::string const> allowed_origins) noexcept;
+/// Whether it is what a link makes of it: a page in a window of its own, no frame.
+[[nodiscard]] bool opens_window(wire::RequestHead const& head) noexcept;
 
 /// Whether any pattern takes this Host; no patterns take every one.
 [[nodiscard]] bool host_allowed(std::string_view host, std::span<std::string const> allowed_hosts) noexcept;

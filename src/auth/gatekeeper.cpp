@@ -15,6 +15,9 @@ namespace ocgate::auth {
 namespace {
 
 constexpr std::size_t remembered_logins = 1024;
+/// Passwords of one client that wait to be hashed at a time, of all that may (the worker's queue): nobody fills it
+/// alone.
+constexpr std::size_t most_in_queue = 8;
 
 using proxy::Decision;
 using proxy::Refusal;
@@ -60,6 +63,23 @@ struct Flight {
 };
 
 using Flights = std::unordered_map<Digest, std::shared_ptr<Flight>, DigestHash>;
+
+using Queued = std::unordered_map<Digest, std::size_t, DigestHash>;
+
+/// A client's place in the worker's queue.
+class InQueue {
+public:
+    InQueue(Queued& queued, Digest const& client) : queued_(queued), client_(client) { ++queued_[client_]; }
+    InQueue(InQueue const&) = delete;
+    InQueue& operator=(InQueue const&) = delete;
+    ~InQueue() {
+        if (auto const at = queued_.find(client_); --at->second == 0) queued_.erase(at);
+    }
+
+private:
+    Queued& queued_;
+    Digest const client_;
+};
 
 /// Wakes who waits for a flight, however it ended.
 class Landing {
@@ -119,6 +139,20 @@ struct Gatekeeper::State {
         return {claimed && claimed->is_loopback() ? visit.peer : address, hidden};
     }
 
+    [[nodiscard]] bool is_foreign_pages(wire::RequestHead const& head) const {
+        auto const& allowed = settings->allowed_origins;
+        if (needs_own_page(head)) return is_foreign(head, allowed);
+        return is_foreign_read(head, allowed) && !(opens_window(head) && parts.knowledge.may_be_linked(head.target));
+    }
+
+    /// Who shares the places of one in the worker's queue.
+    [[nodiscard]] Digest client_of(Throttle::Source const& source) const {
+        auto const address = parse_address(source.address);
+        if (!address) return hash({"queue", source.address});
+        auto const* bytes = reinterpret_cast<char const*>(address->bytes.data());
+        return hash({"queue", {bytes, address->is_v4() ? std::size_t{16} : 8}});
+    }
+
     /// Everything that needs no hashing. `login` is filled when the decision is `undecided`.
     Decision consider(Visit const& visit, std::optional<Login>& login);
     Decision by_credentials(Visit const& visit, Decision decision, std::optional<Login>& login);
@@ -158,6 +192,7 @@ struct Gatekeeper::State {
     struct Nothing {};
     BoundedTable<Nothing> right;  ///< Login::right of the same
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
+    Queued queued;                ///< by State::client_of; as many as there are flights at most
 };
 
 std::optional<std::string> Gatekeeper::State::spends_ticket(Visit const& visit) {
@@ -178,11 +213,12 @@ Decision Gatekeeper::State::consider(Visit const& visit, std::optional<Login>& l
     Decision decision;
     decision.peer_trusted = trusts(visit.peer);
     decision.client_address = decision.peer_trusted ? whence(visit).address : visit.peer;
+    decision.foreign_content = parts.knowledge.serves_files(visit.route);
 
     if (!host_allowed(head.host, settings->allowed_hosts))
         return refuse(visit, std::move(decision), AuthResult::misdirected,
                       refusal_for(Reason::misdirected, "this Host is not served here"));
-    if (needs_own_page(head) && is_foreign(head, settings->allowed_origins))
+    if (is_foreign_pages(head))
         return refuse(visit, std::move(decision), AuthResult::cross_site,
                       refusal_for(Reason::forbidden, "this request comes from another site's page"));
     bool const asset = !head.upgrade && head.body.empty() && parts.knowledge.is_public_asset(head.method, head.target);
@@ -229,9 +265,11 @@ Decision Gatekeeper::State::by_credentials(Visit const& visit, Decision decision
 
     auto const* account = directory->find(user);
     auto const digest = password_digest(hash, password);
+    static std::vector<Digest> const nobodys(1);  // a name that nobody has is compared, too: it takes as long
     bool matches = false;
-    if (account != nullptr)
-        for (auto const& configured : account->second.passwords) matches |= same_digest(configured, digest);
+    for (auto const& configured : account == nullptr ? nobodys : account->second.passwords)
+        matches |= same_digest(configured, digest);
+    matches &= account != nullptr;
     if (!matches && directory->hashes()) {
         login = std::move(attempted);
         return decision;
@@ -282,6 +320,13 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
 
         auto& throttle = *state->parts.throttle;
         auto const source = state->guesser(visit);
+        auto const client = state->client_of(source);
+        auto const before = state->queued.find(client);
+        if (before != state->queued.end() && before->second >= most_in_queue) {
+            if (flight) flight->refused = AuthResult::queue_full;
+            co_return state->refuse(visit, std::move(decision), AuthResult::queue_full, queue_is_full(),
+                                    state->known(user));
+        }
         auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now());
         if (attempt.wait.count() > 0)
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
@@ -301,7 +346,9 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
                 return std::nullopt;  // out of memory: not judged, as when the queue is full
             }
         };
+        std::optional<InQueue> place(std::in_place, state->queued, client);
         auto const answered = co_await state->parts.worker.run(std::move(job));
+        place.reset();
         auto const matches = answered.value_or(std::nullopt);
         if (!matches) {
             throttle.withdrawn(source, user, attempt);

@@ -2,6 +2,7 @@
 
 #include <boost/asio/error.hpp>
 #include <boost/system/system_error.hpp>
+#include <cerrno>
 
 namespace ocgate {
 namespace {
@@ -111,8 +112,13 @@ Reason reason_of(Failure const& failure) noexcept {
     if (failure.why == error::eof || failure.why == error::connection_reset || failure.why == error::broken_pipe ||
         failure.why == error::connection_aborted)
         return Reason::cut_short;
-    if (failure.step == Step::dial) return Reason::refused;
+    if (failure.step == Step::dial) return is_shortage(failure.why) ? Reason::too_many : Reason::refused;
     return Reason::internal;
+}
+
+bool is_shortage(error_code why) noexcept {
+    if (why.category() != boost::system::system_category()) return false;
+    return why.value() == EMFILE || why.value() == ENFILE || why.value() == ENOBUFS || why.value() == ENOMEM;
 }
 
 unsigned status_for(Failure const& failure) noexcept {
@@ -139,6 +145,7 @@ unsigned status_for(Failure const& failure) noexcept {
         case Reason::misdirected:
             return 421;
         case Reason::too_many:
+            return failure.side == Side::client ? 429 : 503;
         case Reason::draining:
         case Reason::refused:
             return 503;

@@ -32,12 +32,16 @@ std::string digits(double number) {
 
 std::string_view word_of(Period period) noexcept { return period_words[static_cast<std::size_t>(period)]; }
 
-/// The period before `when`'s, its own, and the one after it.
-std::array<std::string, 3> around(Period period, std::string const& zone, Time when) {
-    auto now = term_at(period, zone, when);
-    return {term_at(period, zone, now.begin - std::chrono::seconds(1)).name, std::move(now.name),
-            term_at(period, zone, now.end).name};
-}
+/// Periods, by their names, that are still of interest: a clock that is wrong by days for a while must not make the
+/// right day forgotten.
+struct Memory {
+    Memory(Period period, std::string const& zone, Time now)
+        : first(term_at(period, zone, now - reach).name), last(term_at(period, zone, now + reach).name) {}
+    [[nodiscard]] bool holds(std::string_view name) const noexcept { return name >= first && name <= last; }
+
+    static constexpr std::chrono::hours reach{31 * 24};
+    std::string first, last;
+};
 
 std::int64_t ms_of(Time time) { return std::chrono::duration_cast<milliseconds>(time.time_since_epoch()).count(); }
 
@@ -102,20 +106,16 @@ double Purse::spent(Period period, Time now) const {
 }
 
 void Purse::forget(Time now) {
-    std::array<std::array<std::string, 3>, 2> kept;
     for (auto const period : periods) {
-        auto& names = kept[static_cast<std::size_t>(period)] = around(period, rules_.time_zone, now);
-        std::erase_if(sums_of(period),
-                      [&](auto const& one) { return std::find(names.begin(), names.end(), one.first) == names.end(); });
-    }
-    std::erase_if(told_, [&](std::string const& told) {
-        return std::none_of(periods.begin(), periods.end(), [&](Period period) {
-            auto const& names = kept[static_cast<std::size_t>(period)];
-            return std::any_of(names.begin(), names.end(), [&](std::string const& name) {
-                return told.starts_with(std::string(word_of(period)) + "/" + name + "/");
-            });
+        Memory const memory(period, rules_.time_zone, now);
+        std::erase_if(sums_of(period), [&](auto const& one) { return !memory.holds(one.first); });
+        auto const prefix = std::string(word_of(period)) + "/";
+        std::erase_if(told_, [&](std::string_view told) {
+            if (!told.starts_with(prefix)) return false;
+            told.remove_prefix(prefix.size());
+            return !memory.holds(told.substr(0, told.find('/')));
         });
-    });
+    }
     while (told_.size() > max_told) told_.erase(told_.begin());
 }
 

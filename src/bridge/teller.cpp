@@ -19,34 +19,6 @@ json facts_of(opencode::SessionInfo const& root, std::string_view directory) {
     return facts;
 }
 
-std::string_view word_for(opencode::PermissionOver::Outcome outcome) noexcept {
-    using Outcome = opencode::PermissionOver::Outcome;
-    switch (outcome) {
-        case Outcome::once:
-            return "once";
-        case Outcome::always:
-            return "always";
-        case Outcome::reject:
-            return "reject";
-        case Outcome::gone:
-            return "gone";
-    }
-    return "gone";
-}
-
-std::string_view word_for(opencode::QuestionOver::Outcome outcome) noexcept {
-    using Outcome = opencode::QuestionOver::Outcome;
-    switch (outcome) {
-        case Outcome::answered:
-            return "answered";
-        case Outcome::rejected:
-            return "rejected";
-        case Outcome::gone:
-            return "gone";
-    }
-    return "gone";
-}
-
 /// What `dumped` made, read again; anything may be missing.
 std::string text_in(json const& facts, char const* pointer) {
     json::json_pointer const place(pointer);
@@ -114,7 +86,7 @@ void Teller::tell(opencode::PermissionPending const& what) {
 
 void Teller::tell(opencode::PermissionOver const& what) {
     bool const answered = what.outcome != opencode::PermissionOver::Outcome::gone;
-    needs_.resolve(permission_key(what.id), word_for(what.outcome), answered ? who(what.id) : std::string());
+    needs_.resolve(permission_key(what.id), to_string(what.outcome), answered ? who(what.id) : std::string());
 }
 
 void Teller::tell(opencode::QuestionPending const& what) {
@@ -134,7 +106,7 @@ void Teller::tell(opencode::QuestionPending const& what) {
 
 void Teller::tell(opencode::QuestionOver const& what) {
     bool const answered = what.outcome != opencode::QuestionOver::Outcome::gone;
-    needs_.resolve(question_key(what.id), word_for(what.outcome), answered ? who(what.id) : std::string());
+    needs_.resolve(question_key(what.id), to_string(what.outcome), answered ? who(what.id) : std::string());
 }
 
 /// Somebody has seen what its last turn came to, and went on.

@@ -64,7 +64,10 @@ rt::Task<void> Treasurer::recall() {
     }
     known_ = true;
     Purse::Left left;
-    if (*note) left = purse_.restore(**note, needs_.wall()).value_or(Purse::Left{});
+    auto const wall = needs_.wall();
+    if (*note) left = purse_.restore(**note, wall).value_or(Purse::Left{});
+    // The clock was set back since, and nobody knows how long we were away: what was counted is known by its name.
+    if (left.heard_until && *left.heard_until > wall) left.heard_until = wall - longest_look;
     noted_until_ = left.heard_until;
     settle(left);
     if (dirty_) changed();
@@ -86,6 +89,7 @@ void Treasurer::changed() {
 /// Whether steps come that ended before what was heard last, and more of them may come.
 bool Treasurer::is_behind(std::optional<Purse::Time> heard_until) const {
     if (!counted_ || needs_.deadlines.now() - dirty_since_ >= patience) return false;
+    if (noted_until_ && *noted_until_ > needs_.wall() + progress) return false;  // the clock was set back
     return !heard_until || (noted_until_ && *heard_until < *noted_until_ + progress);
 }
 

@@ -113,12 +113,19 @@ rt::Task<rt::Instant> Courier::Inside::step(Lane& lane) {
     co_return co_await take(lane, room);
 }
 
-/// What waits for a time of day that was set back since would wait twice. False: the outbox failed.
+/// What waits for a time of day that was set back since would wait twice. At the start nobody knows by which clock an
+/// earlier run put off what it put off: for longer than any pause of ours it was another one, or the target's wish,
+/// which it will say again. False: the outbox failed.
 rt::Task<bool> Courier::Inside::mind_clock(Lane& lane) {
+    using std::chrono::milliseconds;
     auto const at = wall_ms();
-    auto const lead = at - std::chrono::duration_cast<std::chrono::milliseconds>(now().time_since_epoch()).count();
-    if (lane.clock_lead && lead < *lane.clock_lead - clock_tolerance.count()) {
-        auto hurry = [target = lane.target.name, at](Outbox& outbox) { return outbox.enable(target, at); };
+    auto const lead = at - std::chrono::duration_cast<milliseconds>(now().time_since_epoch()).count();
+    bool const set_back = lane.clock_lead && lead < *lane.clock_lead - clock_tolerance.count();
+    if (!lane.clock_lead || set_back) {
+        auto const beyond = set_back ? at : wall_ms(rules.longest_pause + clock_tolerance);
+        auto hurry = [target = lane.target.name, beyond, at](Outbox& outbox) {
+            return outbox.hurry(target, beyond, at);
+        };
         auto const hurried = co_await needs.store.run(std::move(hurry));
         if (!hurried) {
             in_trouble(&lane, hurried.error());

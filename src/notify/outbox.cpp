@@ -131,7 +131,9 @@ OutboxError foreign(sqlite::Failure const& failure, std::string_view doing, std:
     return error;
 }
 
+// Nothing is put into /tmp: it may not be writable, and the sandbox does not let it be.
 constexpr char const* settings = R"sql(
+    PRAGMA temp_store = MEMORY;
     PRAGMA synchronous = FULL;
     PRAGMA foreign_keys = ON;
     PRAGMA trusted_schema = OFF;

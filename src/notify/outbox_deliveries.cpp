@@ -1,4 +1,6 @@
 // Deliveries: leased in order, and what became of them.
+#include <algorithm>
+
 #include "outbox_inside.hpp"
 
 namespace ocgate::notify {
@@ -101,8 +103,15 @@ Kept<void> Outbox::disable(std::string_view target, std::string_view why, std::s
 Kept<bool> Outbox::enable(std::string_view target, std::int64_t now_ms) {
     auto& in = *inside_;
     return in.transact("enabling a target", [&] {
-        in.hurry_target.run(target, now_ms);
+        in.hurry_target.run(target, now_ms, now_ms);
         return in.enable_target.run(target, now_ms) > 0;
+    });
+}
+
+Kept<std::size_t> Outbox::hurry(std::string_view target, std::int64_t beyond_ms, std::int64_t now_ms) {
+    auto& in = *inside_;
+    return in.transact("hurrying a target's deliveries", [&] {
+        return static_cast<std::size_t>(in.hurry_target.run(target, now_ms, std::max(beyond_ms, now_ms)));
     });
 }
 

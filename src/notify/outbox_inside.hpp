@@ -172,7 +172,7 @@ struct Outbox::Inside {
                                     "UPDATE disabled SET enabled = 1, at = ?2 WHERE target = ?1 AND enabled = 0"};
     sqlite::Statement hurry_target{database, R"sql(
         UPDATE deliveries SET not_before = ?2
-        WHERE target = ?1 AND state < 2 AND not_before > ?2 AND attempt > 0)sql"};
+        WHERE target = ?1 AND state < 2 AND not_before > ?3 AND attempt > 0)sql"};
     sqlite::Statement disabled_targets{database, R"sql(
         SELECT target, why, mark, at FROM disabled WHERE enabled = 0 ORDER BY target)sql"};
     sqlite::Statement drop_target{database, R"sql(

@@ -143,7 +143,7 @@ std::optional<AuditWord> audit_word_of(std::string_view method, std::string_view
         found.lasts = known && meaning->lasts;
         if (found.word.empty()) return std::nullopt;
     }
-    name_parts(found, target.substr(0, target.find('?')));
+    name_parts(found, target.substr(0, target.find_first_of("?;")));
     return found;
 }
 

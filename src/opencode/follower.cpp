@@ -60,10 +60,16 @@ void Follower::Inside::connected() {
 }
 
 void Follower::Inside::lost(std::string const& why) {
+    // What is asked before we hear again, in a place where nothing ran before, is told by nobody afterwards.
+    if (recent_is_known() && heard_last != rt::Instant::min()) {
+        recent_from = wall_of(heard_last);
+        recent_tries = 0;
+    }
     // Nobody listens there: the process is gone, and what ran or waited with it (SQLite keeps the sessions).
     if (why.starts_with("dial: refused")) {
         tell(model.lost(now()));
-        recent_tries = 0;  // what the next one asks before we hear it is found in no other way
+        recent_tries = 0;  // of the next one nothing is known
+        recent_from.reset();
         terminal_places.clear();
         if (listener.gone) listener.gone();
     }
@@ -104,13 +110,19 @@ void Follower::Inside::asked_all(bool failed) {
         return;
     }
     if (looks > 0) --looks;
-    if (looks == 0 && recent_is_known()) recent.clear();
+    if (looks == 0 && recent_is_known()) {
+        recent.clear();
+        recent_from.reset();
+    }
+    if (looks == 1 && recent_from) recent_tries = 0;  // also what began before its events were told
     if (std::exchange(look_once_more, false) && !failed) return look();
     auto wanted = model.wanted();
     bool const learned = !failed && !wanted.empty() && wanted != wanted_before;  // a parent has one of its own
     wanted_before = std::move(wanted);
     if (looks > 0 || learned) {
         alarm.set(now() + second_look);
+    } else if (owed && now() < owed_from) {
+        alarm.set(owed_from);  // the looks came sooner than what a gap owes may be asked for
     } else {
         bool const open = failed || !recent_is_known() || owed;
         alarm.set(model.watched() || open ? now() + settings.look_again : rt::never);
@@ -142,7 +154,10 @@ void Follower::configure(FollowerSettings settings) {
     auto const& before = inside_->settings.tap;
     bool const same = before.dialer == settings.tap.dialer && before.host == settings.tap.host;
     inside_->settings = std::move(settings);
-    if (!same) inside_->recent_tries = 0;  // perhaps another server, of which nothing was heard
+    if (!same) {  // perhaps another server, of which nothing was heard
+        inside_->recent_tries = 0;
+        inside_->recent_from.reset();
+    }
     inside_->tap.configure(inside_->settings.tap);
 }
 

@@ -5,6 +5,7 @@ namespace {
 
 constexpr std::size_t most_sessions = 64;          ///< in one round
 constexpr std::size_t most_recent_sessions = 100;  ///< told about at first: some kilobytes each, at the very most
+constexpr std::chrono::seconds clocks_apart{30};   ///< opencode's, and ours; and how late it may tell
 constexpr std::size_t max_answer_bytes = 4 * 1024 * 1024;  ///< a last message holds whole tool outputs
 
 }  // namespace
@@ -71,12 +72,12 @@ rt::Task<void> Follower::Inside::ask_all(std::shared_ptr<Inside> self) {
     if (self->owed && !self->stopping) co_await self->ask_missed();
 }
 
-/// Once per server: where something may wait of which we have never heard an event.
+/// Where something may wait of which we have never heard an event: once per server, and in each gap what has changed.
 rt::Task<void> Follower::Inside::ask_recent() {
     using std::chrono::duration_cast;
     using std::chrono::milliseconds;
-    auto const since =
-        duration_cast<milliseconds>(settings.wall().time_since_epoch()) - duration_cast<milliseconds>(settings.recent);
+    auto const from = recent_from ? *recent_from - clocks_apart : settings.wall() - settings.recent;
+    auto const since = duration_cast<milliseconds>(from.time_since_epoch());
     auto const answer = co_await get("/experimental/session?limit=" + std::to_string(most_recent_sessions) +
                                      "&start=" + std::to_string(since.count()));
     if (stopping) co_return;

@@ -65,6 +65,7 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
     std::vector<std::string> look_also;           ///< at most `most_directories`
     std::vector<std::string> recent;              ///< looked at as well, until the second look after a connection
     unsigned recent_tries = 0;                    ///< `most_tries`: what is to be known of them is known
+    std::optional<Wall> recent_from;              ///< only those that changed since then: the others were heard of
     bool asking = false;
     bool look_once_more = false;
     bool stopping = false;

@@ -74,4 +74,32 @@ Counts Model::counts() const {
     return counts;
 }
 
+std::string_view to_string(PermissionOver::Outcome outcome) noexcept {
+    using Outcome = PermissionOver::Outcome;
+    switch (outcome) {
+        case Outcome::once:
+            return "once";
+        case Outcome::always:
+            return "always";
+        case Outcome::reject:
+            return "reject";
+        case Outcome::gone:
+            return "gone";
+    }
+    return "gone";
+}
+
+std::string_view to_string(QuestionOver::Outcome outcome) noexcept {
+    using Outcome = QuestionOver::Outcome;
+    switch (outcome) {
+        case Outcome::answered:
+            return "answered";
+        case Outcome::rejected:
+            return "rejected";
+        case Outcome::gone:
+            return "gone";
+    }
+    return "gone";
+}
+
 }  // namespace ocgate::opencode

@@ -25,7 +25,8 @@ std::optional<char> next_char(std::string_view& text) noexcept {
 }
 
 /// A path cut at its slashes as they were sent: an encoded slash is a character of a segment, `..` is a name like any
-/// other, and empty segments do not count. Holds no memory of its own besides.
+/// other, and empty segments do not count. It ends at `?` or `;`, whichever comes first: the server's router
+/// (find-my-way) takes what follows either for a query. Holds no memory of its own besides.
 class Segments {
 public:
     /// One more than the longest template has, so that a longer path is seen to be longer.
@@ -41,7 +42,7 @@ public:
     /// False for what is no path or is badly encoded.
     bool cut(std::string_view target) noexcept {
         if (target.empty() || target.front() != '/') return false;
-        auto path = target.substr(0, target.find('?'));
+        auto path = target.substr(0, target.find_first_of("?;"));
         while (!path.empty()) {
             auto const end = std::min(path.find('/'), path.size());
             if (end > 0 && !add(path.substr(0, end))) return false;
@@ -190,10 +191,11 @@ std::optional<std::string> read_id(std::string_view raw) {
 
 bool is_safe(std::string_view method) noexcept { return method == "GET" || method == "HEAD" || method == "OPTIONS"; }
 
-/// The `{ptyID}` of a target under one of these two templates.
+/// The `{ptyID}` of a target under one of these two templates. Nothing where a `;` begins a query: what the server
+/// reads there is not what is read here, and nobody is let in on a misunderstanding.
 std::optional<std::string> pty_of(std::string_view target, std::uint16_t v1, std::uint16_t v2) {
     Segments path;
-    if (!path.cut(target)) return std::nullopt;
+    if (target.find(';') < target.find('?') || !path.cut(target)) return std::nullopt;
     auto const route = tree().find(path);
     if (route == ui_route || (route != v1 && route != v2)) return std::nullopt;
     return read_id(path[route == v1 ? 1 : 2].raw);
@@ -209,6 +211,11 @@ std::uint16_t route_of(std::string_view, std::string_view target) noexcept {
 std::vector<std::string> const& route_names() {
     static std::vector<std::string> const names(route_table.begin(), route_table.end());
     return names;
+}
+
+std::uint16_t file_route() noexcept {
+    static auto const route = number_of("/api/fs/read/*");
+    return route;
 }
 
 bool is_public_asset(std::string_view method, std::string_view target) noexcept {
@@ -278,7 +285,7 @@ bool starts_work(std::string_view method, std::string_view target) noexcept {
         for (std::string_view const name :
              {"/session/{sessionID}/message", "/session/{sessionID}/prompt_async", "/session/{sessionID}/command",
               "/session/{sessionID}/summarize", "/session/{sessionID}/init", "/api/session/{sessionID}/prompt",
-              "/api/session/{sessionID}/compact"}) {
+              "/api/session/{sessionID}/compact", "/experimental/project/{projectID}/copy/generate-name"}) {
             is[number_of(name)] = true;
         }
         is[ui_route] = false;  // what a table of another version no longer has

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <boost/asio/basic_waitable_timer.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -18,7 +19,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <cerrno>
+#include <cstring>
 #include <list>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
@@ -28,6 +31,19 @@ namespace {
 namespace asio = boost::asio;
 namespace beast = boost::beast;
 namespace http = beast::http;
+
+/// Whose a connection is: an address as bytes; all zero for a Unix socket's.
+using Origin = std::array<std::uint8_t, 16>;
+
+Origin origin_of(sockaddr_storage const& from) noexcept {
+    Origin origin{};
+    if (from.ss_family == AF_INET) {
+        std::memcpy(origin.data(), &reinterpret_cast<sockaddr_in const&>(from).sin_addr, sizeof(in_addr));
+    } else if (from.ss_family == AF_INET6) {
+        std::memcpy(origin.data(), &reinterpret_cast<sockaddr_in6 const&>(from).sin6_addr, sizeof(in6_addr));
+    }
+    return origin;
+}
 
 using Protocol = asio::generic::stream_protocol;
 using Stream = beast::basic_stream<Protocol, rt::Executor>;
@@ -124,6 +140,7 @@ struct Session {
 
     Stream stream;
     beast::flat_buffer buffer;
+    Origin origin{};
     std::list<std::shared_ptr<Session>>::iterator place;
     bool listed = false;  ///< `place` is meant
 };
@@ -139,7 +156,8 @@ struct AdminServer::Inside {
     static rt::Awaitable<void> accept_all(std::shared_ptr<Inside> self);
     static rt::Awaitable<void> serve(std::shared_ptr<Inside> self, SessionPtr session);
     [[nodiscard]] bool accept_batch(std::shared_ptr<Inside> const& self);
-    void adopt(std::shared_ptr<Inside> const& self, int descriptor);
+    void adopt(std::shared_ptr<Inside> const& self, int descriptor, Origin const& origin);
+    [[nodiscard]] SessionPtr surplus() const;
     void forget(Session& session);
     rt::Awaitable<bool> send(Session& session, Reply const& reply, RequestId const& id, unsigned version,
                              bool head_only, bool keep_alive);
@@ -153,7 +171,8 @@ struct AdminServer::Inside {
     bool const tcp;
     AdminAnswers const answers;
     AdminLimits const limits;
-    std::list<SessionPtr> sessions;  ///< the one that has waited longest first
+    std::list<SessionPtr> sessions;      ///< the one that has waited longest first
+    std::map<Origin, std::size_t> held;  ///< of these, by whom
     bool stopped = false;
 };
 
@@ -179,9 +198,12 @@ rt::Awaitable<void> AdminServer::Inside::accept_all(std::shared_ptr<Inside> self
 
 bool AdminServer::Inside::accept_batch(std::shared_ptr<Inside> const& self) {
     for (std::size_t i = 0; i < limits.connections; ++i) {
-        int const fd = ::accept4(listener.native_handle(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        sockaddr_storage from{};
+        socklen_t size = sizeof from;
+        auto* name = reinterpret_cast<sockaddr*>(&from);
+        int const fd = ::accept4(listener.native_handle(), name, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            adopt(self, fd);
+            adopt(self, fd, origin_of(from));
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return true;
         } else if (errno != EINTR && errno != ECONNABORTED && errno != EPROTO) {
@@ -191,8 +213,17 @@ bool AdminServer::Inside::accept_batch(std::shared_ptr<Inside> const& self) {
     return true;
 }
 
+/// Who makes room for one more: of the address that holds most, the one that has waited longest for its client. A
+/// neighbour that opens one after another closes its own, not the health check's that has just come.
+SessionPtr AdminServer::Inside::surplus() const {
+    std::size_t most = 0;
+    for (auto const& [origin, count] : held) most = std::max(most, count);
+    auto const crowded = [&](SessionPtr const& session) { return held.at(session->origin) == most; };
+    return *std::find_if(sessions.begin(), sessions.end(), crowded);
+}
+
 /// Takes the descriptor, also when it throws.
-void AdminServer::Inside::adopt(std::shared_ptr<Inside> const& self, int descriptor) {
+void AdminServer::Inside::adopt(std::shared_ptr<Inside> const& self, int descriptor, Origin const& origin) {
     auto const close = [](int const* fd) { ::close(*fd); };
     std::unique_ptr<int const, decltype(close)> unowned(&descriptor, close);
     if (tcp) {
@@ -200,18 +231,21 @@ void AdminServer::Inside::adopt(std::shared_ptr<Inside> const& self, int descrip
         ::setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     }
     if (sessions.size() >= limits.connections) {
-        auto const oldest = sessions.front();
-        forget(*oldest);
-        oldest->stream.close();
+        auto const leaves = surplus();
+        forget(*leaves);
+        leaves->stream.close();
     }
     auto session = std::make_shared<Session>(executor, limits.head_bytes);
+    session->origin = origin;
     beast::error_code why;
     // The family is only told back to us; both kinds of listener serve the same.
     session->stream.socket().assign(Protocol(tcp ? AF_INET : AF_UNIX, tcp ? IPPROTO_TCP : 0), descriptor, why);
     if (why) return;
     (void)unowned.release();
+    auto& of_origin = held[origin];
     session->place = sessions.insert(sessions.end(), session);
     session->listed = true;
+    ++of_origin;
     try {
         auto serving = serve(self, session);
         asio::co_spawn(executor, std::move(serving), asio::detached);
@@ -222,7 +256,9 @@ void AdminServer::Inside::adopt(std::shared_ptr<Inside> const& self, int descrip
 }
 
 void AdminServer::Inside::forget(Session& session) {
-    if (std::exchange(session.listed, false)) sessions.erase(session.place);
+    if (!std::exchange(session.listed, false)) return;
+    if (auto const at = held.find(session.origin); --at->second == 0) held.erase(at);
+    sessions.erase(session.place);
 }
 
 rt::Awaitable<void> AdminServer::Inside::serve(std::shared_ptr<Inside> self, SessionPtr session) {
@@ -312,6 +348,7 @@ void AdminServer::Inside::stop() {
         session->stream.close();
     }
     sessions.clear();
+    held.clear();
 }
 
 AdminServer::AdminServer(rt::Executor executor, int listener, bool tcp, AdminAnswers answers, AdminLimits limits)

@@ -62,7 +62,6 @@ LineQueue::LineQueue(int descriptor)
     lines_.reserve(2 * batch_bytes);
     SignalsBlocked const blocked;
     thread_ = std::thread([this] { run(); });
-    ::pthread_setname_np(thread_.native_handle(), "ocgate-log");
 }
 
 LineQueue::~LineQueue() {
@@ -94,6 +93,7 @@ void LineQueue::add(std::string_view line, bool urgent) {
 }
 
 void LineQueue::run() {
+    ::pthread_setname_np(::pthread_self(), "ocgate-log");  // another's name is a file in /proc: not in the sandbox
     step_back();
     std::string taken;
     taken.reserve(2 * batch_bytes);

@@ -143,7 +143,9 @@ std::string_view message_for(Failure const& failure) noexcept {
         case Reason::refused:
             return "opencode cannot be reached.";
         case Reason::too_many:
-            return "This gateway is at its limit. Try again soon.";
+            if (!client) return "This gateway is at its limit. Try again soon.";
+            return failure.step == Step::accept ? "Too many connections from this address are open."
+                                                : "Too many event streams and terminals from this address are open.";
         case Reason::draining:
             return "This gateway is shutting down.";
         case Reason::bad_upgrade:

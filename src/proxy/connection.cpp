@@ -8,15 +8,21 @@
 namespace ocgate::proxy {
 
 namespace {
-/// Whoever has just connected has not done so for nothing: so long a drain waits for the first request.
-constexpr std::chrono::milliseconds first_request_time{500};
+/// Whose bound a connection goes beyond, if any: it counts as one of all from here on.
+std::optional<Side> surplus_of(ShardState& shard, std::size_t of_client) noexcept {
+    auto const& limits = shard.snapshot->limits;
+    if (shard.parts.connections.fetch_add(1, std::memory_order_relaxed) >= limits.connections) return Side::gateway;
+    if (limits.connections_per_client > 0 && of_client > limits.connections_per_client) return Side::client;
+    return std::nullopt;
+}
 }  // namespace
 
-Connection::Connection(ShardState& s, rt::PeerPtr c, std::string a)
+Connection::Connection(ShardState& s, rt::PeerPtr c, std::string a, ClientCount::Taken counted)
     : shard(s),
       client(std::move(c)),
       address(std::move(a)),
-      over_limit_(s.parts.connections.fetch_add(1, std::memory_order_relaxed) >= s.snapshot->limits.connections) {
+      surplus_(surplus_of(s, counted.count)),
+      place_(std::move(counted.place)) {
     shard.connections.push_back(*this);
     client->count_in(shard.live.client);
     shard.parts.recorder.connection_opened(Side::client);
@@ -39,9 +45,12 @@ rt::Task<void> Connection::run() {
             auto const& limits = shard.snapshot->limits;
             client->read_by(shard.now() + (fresh_ ? head_time(limits) : limits.keep_alive));
             if (shard.draining) end_waiting();
+            wait_for_request();
             auto const why = co_await client->fill();
             client->forget_wake();
             if (why) co_return;  // the end of an idle connection, by whomever, is nobody's failure
+        } else if (!fresh_) {
+            co_await rt::pause();  // who sends hundreds at once has its turn with everybody else, one at a time
         }
         phase = Phase::exchange;
         auto next = co_await serve_request();
@@ -74,13 +83,15 @@ rt::Task<void> Connection::run() {
 
 rt::Task<Next> Connection::serve_request() {
     auto const snapshot = shard.snapshot;
-    auto desk = shard.lend_desk();
-    auto const head = co_await receive_request_head(*desk, snapshot->limits);
+    ShardState::DeskPtr desk;
+    auto const head = co_await receive_request_head(desk, snapshot->limits);
+    waits.unlink();
+    if (dismissed_) co_return Next::close;
     client->read_by(rt::never);
-    if (over_limit_ && (head || reason_of(head.error()) != Reason::cut_short)) {
+    if (!desk) desk = shard.lend_desk();
+    if (surplus_ && (head || reason_of(head.error()) != Reason::cut_short)) {
         auto const method = head ? desk->request.method : std::string_view();
-        co_return co_await refuse_head(*desk, Failure{Side::gateway, Step::accept, Reason::too_many}, method,
-                                       *snapshot);
+        co_return co_await refuse_head(*desk, Failure{*surplus_, Step::accept, Reason::too_many}, method, *snapshot);
     }
     if (!head) co_return co_await refuse_head(*desk, head.error(), {}, *snapshot);
     exchange = std::make_unique<Exchange>(*this, snapshot, std::move(desk));
@@ -108,16 +119,20 @@ rt::Task<Next> Connection::end_stream(std::exception_ptr escaped) {
 
 // Who is turned away anyway does not hold one of the few places beyond the limit for long.
 rt::Duration Connection::head_time(Limits const& limits) const {
-    return over_limit_ ? std::min(limits.linger, limits.request_head) : limits.request_head;
+    return surplus_ ? std::min(limits.linger, limits.request_head) : limits.request_head;
 }
 
-rt::Task<Outcome<wire::Progress>> Connection::receive_request_head(Desk& desk, Limits const& limits) {
+// A desk is many times what a head that has begun takes: nobody has one while bytes are waited for.
+rt::Task<Outcome<wire::Progress>> Connection::receive_request_head(ShardState::DeskPtr& desk, Limits const& limits) {
     client->read_by(shard.now() + head_time(limits));
     std::size_t seen = 0;
     for (;;) {
-        auto const parsed = wire::parse_request_head(client->text(), limits.request, seen, desk.request);
+        if (!desk) desk = shard.lend_desk();
+        auto const parsed = wire::parse_request_head(client->text(), limits.request, seen, desk->request);
         if (!parsed) co_return Failure{Side::client, Step::request_head, parsed.error()};
         if (*parsed == wire::Progress::complete) co_return wire::Progress::complete;
+        desk.reset();
+        wait_for_request();
         auto const why = co_await client->fill();
         if (why == boost::asio::error::no_buffer_space) {
             co_return Failure{Side::client, Step::request_head, Reason::head_too_large};
@@ -172,6 +187,19 @@ rt::Task<void> Connection::linger(rt::Duration time) {
     }
 }
 
+void Connection::wait_for_request() {
+    if (waits.is_linked()) return;
+    waits_since = shard.now();
+    shard.waiting.push_back(*this);
+}
+
+void Connection::dismiss() {
+    waits.unlink();
+    dismissed_ = true;
+    shard.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, address);
+    client->interrupt(Reason::too_many);  // the story ends inside, and this connection with it
+}
+
 /// For the next request, when the gateway drains. One that is here already is answered.
 void Connection::end_waiting() {
     if (fresh_) {
@@ -187,6 +215,11 @@ void Connection::drain() {
     } else if (phase == Phase::stream && upstream) {
         upstream->wake();  // the stream's story looks at `draining` and ends at a boundary
     }
+}
+
+void Connection::end_lost() {
+    if (client->lost()) client->break_off();
+    if (upstream && upstream->lost()) upstream->break_off();
 }
 
 void Connection::insist() {

@@ -18,7 +18,7 @@ enum class Next : std::uint8_t {
 
 class Connection final : public Drainable {
 public:
-    Connection(ShardState& shard, rt::PeerPtr client, std::string address);
+    Connection(ShardState& shard, rt::PeerPtr client, std::string address, ClientCount::Taken counted);
     ~Connection();
     Connection(Connection const&) = delete;
     Connection& operator=(Connection const&) = delete;
@@ -28,6 +28,8 @@ public:
     void drain() override;
     void insist() override;
     void look(Looking& into) const override;
+    void end_lost() override;
+    void dismiss() override;
 
     enum class Phase : std::uint8_t { idle, exchange, stream };
 
@@ -43,14 +45,20 @@ public:
 private:
     rt::Task<Next> serve_request();
     rt::Task<Next> end_stream(std::exception_ptr escaped);
-    rt::Task<Outcome<wire::Progress>> receive_request_head(Desk& desk, Limits const& limits);
+    rt::Task<Outcome<wire::Progress>> receive_request_head(ShardState::DeskPtr& desk, Limits const& limits);
     void end_waiting();
     [[nodiscard]] rt::Duration head_time(Limits const& limits) const;
     rt::Task<Next> refuse_head(Desk& desk, Failure failure, std::string_view method, Snapshot const& snapshot);
     rt::Task<void> linger(rt::Duration time);
 
-    bool fresh_ = true;      ///< has not begun a request yet
-    bool const over_limit_;  ///< told so with the first answer, which is the last
+    void wait_for_request();
+
+    bool fresh_ = true;  ///< has not begun a request yet
+    bool dismissed_ = false;
+    /// One too many, of all (the gateway's bound) or of this client's: told so with the first answer, which is the
+    /// last.
+    std::optional<Side> const surplus_;
+    ClientCount::Place const place_;
 };
 
 }  // namespace ocgate::proxy

@@ -22,6 +22,11 @@ bool is_coded(wire::FieldList const& fields) noexcept {
 
 rt::Task<Next> Exchange::open_event_stream() {
     auto const& head = desk_->response;
+    if (!take_stream_place()) {
+        co_await stop_upload();
+        drop_upstream();
+        co_return co_await fail(Failure{Side::client, Step::event_stream, Reason::too_many});
+    }
     auto& upstream = *connection_.upstream;
     events_chunked_ = !client_1_0_ && head.body.kind != wire::Framing::Kind::length;
     events_coded_ = is_coded(head.fields);

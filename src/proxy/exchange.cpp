@@ -54,7 +54,7 @@ Exchange::~Exchange() {
     client_->stop_listening();
     record_.request_id = request_id_;
     record_.user = user_;
-    record_.client_address = client_address_.empty() ? std::string_view(connection_.address) : client_address_;
+    record_.client_address = client_address();
     record_.duration = shard_.now() - started_;
     record_.upstream_reused = reused_;
     record_.request_bytes += request_body_.content_bytes();
@@ -71,6 +71,18 @@ void Exchange::take(Decision& decision) {
     if (!decision.client_address.empty()) client_address_ = std::move(decision.client_address);
     vouched_ = decision.vouched;
     peer_trusted_ = decision.peer_trusted;
+    foreign_content_ = decision.foreign_content;
+}
+
+/// False: this client has as many streams as it may have. A proxy whose clients cannot be told apart is many people.
+bool Exchange::take_stream_place() {
+    auto* const clients = shard_.parts.clients;
+    if (!clients || snapshot_->gatekeeper->trusts(client_address())) return true;
+    auto taken = clients->streams.take(client_address());
+    auto const most = snapshot_->limits.streams_per_client;
+    if (most > 0 && taken.count > most) return false;
+    stream_place_ = std::move(taken.place);
+    return true;
 }
 
 rt::Task<Next> Exchange::run() {
@@ -96,6 +108,9 @@ rt::Task<Next> Exchange::run() {
     witnessed_ = snapshot_->witness && (!is_safe(head.method) || websocket_);
     if (witnessed_) snapshot_->witness->began(deed(head.target));
     if (snapshot_->pages && Pages::cover(head.target)) co_return co_await own_page();
+    if (websocket_ && !take_stream_place()) {
+        co_return co_await fail(Failure{Side::client, Step::tunnel, Reason::too_many});
+    }
 
     auto const limit = snapshot_->limits.body_bytes;
     if (limit > 0 && head.body.kind == wire::Framing::Kind::length && head.body.length > limit) {
@@ -165,11 +180,18 @@ rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
     }
     reused_ = false;
     auto const began = shard_.now();
-    auto dialed =
-        co_await snapshot_->dialer->dial(shard_.resources, began + snapshot_->limits.dial, connection_.dialing);
+    auto const until = began + snapshot_->limits.dial;
+    auto dialed = co_await snapshot_->dialer->dial(shard_.resources, until, connection_.dialing);
+    if (!dialed && is_shortage(dialed.error()) && shard_.make_room()) {
+        dialed = co_await snapshot_->dialer->dial(shard_.resources, until, connection_.dialing);
+    }
     record_.dial += shard_.now() - began;
     recorder.upstream_dialed(false, dialed.has_value());
-    if (!dialed) co_return Failure{Side::upstream, Step::dial, dialed.error()};
+    if (!dialed) {
+        // Without descriptors or memory nobody was asked: that says nothing of the upstream.
+        auto const side = is_shortage(dialed.error()) ? Side::gateway : Side::upstream;
+        co_return Failure{side, Step::dial, dialed.error()};
+    }
     recorder.connection_opened(Side::upstream);
     connection_.upstream = std::move(*dialed);
     connection_.upstream->count_in(shard_.live.upstream);
@@ -350,6 +372,7 @@ Outcome<std::size_t> Exchange::write_head(bool close) {
     rewrite.client_1_0 = client_1_0_;
     rewrite.close = close;
     rewrite.keep_alive_1_0 = client_1_0_ && !close;
+    rewrite.inert = foreign_content_;
     auto const size = wire::write_response_head(desk_->out, desk_->response, rewrite);
     if (!size) return Failure{Side::upstream, Step::response_head, size.error()};
     return *size;
@@ -398,7 +421,7 @@ rt::Task<Next> Exchange::fail(Failure failure) {
         co_return Next::close;
     }
     Refusal refusal{failure, {}};
-    if (status_for(failure) == 503) refusal.retry_after = std::chrono::seconds(1);
+    if (status_for(failure) == 503 || reason == Reason::too_many) refusal.retry_after = std::chrono::seconds(1);
     co_return co_await refuse(refusal);
 }
 

@@ -42,6 +42,10 @@ public:
 private:
     // exchange.cpp: the story
     void take(Decision& decision);
+    [[nodiscard]] std::string_view client_address() const noexcept {
+        return client_address_.empty() ? std::string_view(connection_.address) : client_address_;
+    }
+    [[nodiscard]] bool take_stream_place();
     rt::Task<Next> refuse(Refusal refusal);
     rt::Task<Next> fail(Failure failure);
     rt::Task<Outcome<void>> borrow_upstream(bool fresh);
@@ -120,6 +124,7 @@ private:
     rt::Instant const started_;
     std::string user_;
     std::string client_address_;  ///< behind trusted proxies; empty: the connection's
+    ClientCount::Place stream_place_;
     ExchangeRecord record_;
     std::string kept_;  ///< what the record's views point to, once the desk is gone
     /// For Gatekeeper::saw_answer.
@@ -137,8 +142,9 @@ private:
     bool answered_ = false;  ///< bytes of an answer that is final, or not whole, may have reached the client
     bool keep_client_ = true;
     bool client_1_0_ = false;
-    bool vouched_ = false;       ///< the upstream's own credential is sent along
-    bool peer_trusted_ = false;  ///< its X-Forwarded-* are believed
+    bool vouched_ = false;          ///< the upstream's own credential is sent along
+    bool foreign_content_ = false;  ///< see Decision
+    bool peer_trusted_ = false;     ///< its X-Forwarded-* are believed
     bool admitted_ = false;
     bool witnessed_ = false;  ///< Witness::began was told
     bool upgrade_ = false;    ///< the client asked for another protocol

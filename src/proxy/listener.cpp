@@ -21,6 +21,7 @@ constexpr int batch = 64;  ///< accepted in one turn, so that the connections al
 constexpr int backlog = 1024;
 constexpr std::chrono::milliseconds rest_time{100};
 constexpr std::size_t extra_connections = 64;  ///< beyond the limit, still told 503; further ones are just closed
+constexpr std::size_t extra_of_client = 8;     ///< beyond the limit of one client, told 429, in the same way
 
 std::string address_of(sockaddr_storage const& from) {
     char text[INET6_ADDRSTRLEN] = "";
@@ -91,6 +92,7 @@ rt::Task<void> Listener::run() {
 void Listener::ready(rt::Readiness) { go_on_.notify(); }
 
 Listener::Batch Listener::accept_batch() {
+    bool made_room = false;
     for (int i = 0; i < batch; ++i) {
         if (stopped_) return Batch::all;
         sockaddr_storage from{};
@@ -100,9 +102,12 @@ Listener::Batch Listener::accept_batch() {
         if (fd < 0) {
             if (errno == EAGAIN || errno == EWOULDBLOCK) return Batch::all;
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
-            shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, last_error()}, "");
+            auto const why = last_error();
+            if (is_shortage(why) && !std::exchange(made_room, true) && shard_.make_room()) continue;
+            shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, why}, "");
             return Batch::failed;
         }
+        made_room = false;
         if (!take_in(fd, from)) return Batch::failed;
     }
     return Batch::more;
@@ -112,12 +117,20 @@ Listener::Batch Listener::accept_batch() {
 bool Listener::take_in(int fd, sockaddr_storage const& from) noexcept {
     rt::Descriptor socket(fd);
     try {
-        auto const limit = shard_.snapshot->limits.connections;
-        if (shard_.parts.connections.load(std::memory_order_relaxed) >= limit + extra_connections) {
-            shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, address_of(from));
+        auto const& limits = shard_.snapshot->limits;
+        auto& recorder = shard_.parts.recorder;
+        auto address = address_of(from);
+        if (shard_.parts.connections.load(std::memory_order_relaxed) >= limits.connections + extra_connections) {
+            recorder.failed(Failure{Side::gateway, Step::accept, Reason::too_many}, address);
             return true;
         }
-        adopt_(rt::PeerPtr(new rt::Peer(shard_.resources, std::move(socket))), address_of(from));
+        auto counted = shard_.count_connection(address);
+        auto const each = limits.connections_per_client;
+        if (each > 0 && counted.count > each + extra_of_client) {
+            recorder.failed(Failure{Side::client, Step::accept, Reason::too_many}, address);
+            return true;
+        }
+        adopt_(rt::PeerPtr(new rt::Peer(shard_.resources, std::move(socket))), std::move(address), std::move(counted));
         return true;
     } catch (...) {  // out of memory: told like any other bound that is reached
     }
@@ -167,8 +180,7 @@ boost::system::result<int, error_code> open_listener(rt::Address const& address,
     asio::ip::tcp::endpoint const endpoint(ip, address.port);
     int const fd = ::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0) return last_error();
-    // Accepted sockets inherit what is set here. A phone that vanished with data on its way to it is found by
-    // `stall_timeout` (event streams), by `idle_body` (answers) or by TCP's own limit of retransmissions (tunnels).
+    // Accepted sockets inherit what is set here.
     bool const set = turn_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
                      (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd) &&
                      rt::bound_unsent(fd, rt::usual_unsent);

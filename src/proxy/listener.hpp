@@ -11,7 +11,7 @@ namespace ocgate::proxy {
 /// have sent its request, and closing would break it off.
 class Listener final : private rt::Pollable {
 public:
-    using Adopt = std::function<void(rt::PeerPtr, std::string address)>;
+    using Adopt = std::function<void(rt::PeerPtr, std::string address, ClientCount::Taken)>;
     Listener(ShardState& shard, int socket, Adopt adopt);
     ~Listener() { close(); }
     Listener(Listener const&) = delete;

@@ -35,8 +35,7 @@ std::string_view to_string(Stage stage) noexcept {
 }
 
 Deed Exchange::deed(std::string_view target) const noexcept {
-    auto const client = client_address_.empty() ? std::string_view(connection_.address) : client_address_;
-    return {record_.method, target, user_, client, request_id_, websocket_};
+    return {record_.method, target, user_, client_address(), request_id_, websocket_};
 }
 
 Stage Exchange::stage() const noexcept {

@@ -6,6 +6,7 @@
 #include "answer.hpp"
 #include "exchange.hpp"
 #include "ocgate/base/utf8.hpp"
+#include "sending_time.hpp"
 
 namespace ocgate::proxy {
 namespace error = boost::asio::error;
@@ -111,7 +112,7 @@ PageRequest Exchange::page_request() const {
     request.accept = head.fields.find("Accept").value_or("");
     request.content_type = head.fields.find("Content-Type").value_or("");
     request.user = user_;
-    request.client_address = client_address_.empty() ? connection_.address : client_address_;
+    request.client_address = client_address();
     request.request_id = request_id_;
     return request;
 }
@@ -129,6 +130,7 @@ rt::Task<Outcome<void>> Exchange::receive_content(std::string& content) {
     request_body_ = BodyReader(framing, Pages::max_body_bytes);
     auto const wake = [](void* client) { static_cast<rt::Peer*>(client)->wake(); };
     rt::DialBreaker::Watch const watch(connection_.dialing, wake, client_.get());
+    SendingTime time(snapshot_->limits.idle_body);
     for (;;) {
         auto const taken = request_body_.take(client_->buffered());
         if (!taken) co_return Failure{Side::client, Step::request_body, taken.error()};
@@ -144,8 +146,9 @@ rt::Task<Outcome<void>> Exchange::receive_content(std::string& content) {
             answered_ = false;
         }
         expected = false;
-        client_->read_by(shard_.now() + snapshot_->limits.idle_body);
+        client_->read_by(time.wait(shard_.now(), client_->received()));
         auto const why = co_await client_->fill();
+        time.waited(shard_.now());
         if (why == error::operation_aborted && connection_.insisted) continue;
         if (why) co_return failure_of(*client_, Side::client, Step::request_body, why);
     }

@@ -1,11 +1,15 @@
 #include "ocgate/proxy/shard.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include "answer.hpp"
 #include "connection.hpp"
 #include "listener.hpp"
 
 namespace ocgate::proxy {
 namespace {
+
+constexpr int lost_batch = 256;  ///< a system call or two for each
 
 /// Owns the connection for as long as its story takes.
 rt::Task<void> serve(std::unique_ptr<Connection> connection) { co_await connection->run(); }
@@ -40,14 +44,20 @@ ShardState::ShardState(ShardParts p, std::shared_ptr<Snapshot const> s)
 ShardState::~ShardState() = default;
 
 ShardState::DeskPtr ShardState::lend_desk() {
-    if (desks.empty()) return {new Desk, DeskReturn{this}};
-    auto desk = std::move(desks.back());
-    desks.pop_back();
+    std::unique_ptr<Desk> desk;
+    if (desks.empty()) {
+        desk.reset(new Desk);  // not filled with zeros
+    } else {
+        desk = std::move(desks.back());
+        desks.pop_back();
+    }
+    ++desks_lent;
     return {desk.release(), DeskReturn{this}};
 }
 
 void ShardState::DeskReturn::operator()(Desk* desk) const noexcept {
     std::unique_ptr<Desk> owned(desk);
+    --home->desks_lent;
     if (home->desks.size() < kept_desks) home->desks.push_back(std::move(owned));
 }
 
@@ -79,9 +89,30 @@ void ShardState::connection_ended() {
     }
 }
 
+bool ShardState::make_room() {
+    if (waiting.empty() || waiting.front().waits_since + first_request_time > now()) return false;
+    waiting.front().dismiss();
+    return true;
+}
+
+ClientCount::Taken ShardState::count_connection(std::string_view peer) const {
+    if (!parts.clients || snapshot->gatekeeper->trusts(peer)) return {};
+    return parts.clients->connections.take(peer);
+}
+
 class Shard::Inside : public ShardState {
 public:
     using ShardState::ShardState;
+
+    void end_some_lost() {
+        for (int i = 0; i < lost_batch && lost_left > 0 && !connections.empty(); ++i, --lost_left) {
+            auto& one = connections.front();
+            connections.splice(connections.end(), connections, connections.begin());
+            one.end_lost();
+        }
+        if (connections.empty()) lost_left = 0;
+        if (lost_left > 0) boost::asio::post(parts.executor, [this] { end_some_lost(); });
+    }
     std::vector<std::shared_ptr<Listener>> listeners;
 };
 
@@ -96,12 +127,23 @@ void Shard::configure(std::shared_ptr<Snapshot const> snapshot) {
 }
 
 void Shard::adopt(rt::PeerPtr client, std::string address) {
-    auto connection = std::make_unique<Connection>(*inside_, std::move(client), std::move(address));
+    auto counted = inside_->count_connection(address);
+    adopt(std::move(client), std::move(address), std::move(counted));
+}
+
+void Shard::adopt(rt::PeerPtr client, std::string address, ClientCount::Taken counted) {
+    auto const& limits = inside_->snapshot->limits;
+    bool const full = inside_->parts.connections.load(std::memory_order_relaxed) >= limits.connections;
+    bool const welcome = limits.connections_per_client == 0 || counted.count <= limits.connections_per_client;
+    if (full && welcome) inside_->make_room();
+    auto connection = std::make_unique<Connection>(*inside_, std::move(client), std::move(address), std::move(counted));
     inside_->tasks.spawn(serve(std::move(connection)));
 }
 
 void Shard::accept_from(int listener) {
-    auto adopt_one = [this](rt::PeerPtr client, std::string address) { adopt(std::move(client), std::move(address)); };
+    auto adopt_one = [this](rt::PeerPtr client, std::string address, ClientCount::Taken counted) {
+        adopt(std::move(client), std::move(address), std::move(counted));
+    };
     auto listening = std::make_shared<Listener>(*inside_, listener, std::move(adopt_one));
     inside_->listeners.push_back(listening);
     inside_->tasks.spawn(listen(std::move(listening)));
@@ -125,14 +167,20 @@ void Shard::insist() {
     for (auto it = connections.begin(); it != connections.end();) (it++)->insist();
 }
 
+void Shard::end_lost() {
+    bool const under_way = inside_->lost_left > 0;
+    inside_->lost_left = inside_->connections.size();
+    if (!under_way) inside_->end_some_lost();
+}
+
 void Shard::when_drained(std::function<void()> drained) {
     inside_->drained = std::move(drained);
     inside_->connection_ended();
 }
 
 ShardLoad Shard::load() const {
-    return {inside_->connections.size(), inside_->upstreams.idle(), inside_->windows.lent(),
-            inside_->windows.blocks.lent(), inside_->deadlines.active()};
+    return {inside_->connections.size(),    inside_->upstreams.idle(), inside_->windows.lent(),
+            inside_->windows.blocks.lent(), inside_->desks_lent,       inside_->deadlines.active()};
 }
 
 ShardView Shard::look(std::size_t most, First first) const { return look_at(*inside_, most, first); }

@@ -17,6 +17,14 @@ public:
     virtual void drain() = 0;
     virtual void insist() = 0;
     virtual void look(Looking& into) const = 0;
+    /// Breaks off what leads to a system that has vanished. Ends nothing from inside.
+    virtual void end_lost() = 0;
+    /// Ends it at once: another needs the room more. It waits for a request, or for the rest of one's head.
+    virtual void dismiss() = 0;
+
+    using Waits = boost::intrusive::list_member_hook<boost::intrusive::link_mode<boost::intrusive::auto_unlink>>;
+    Waits waits;
+    rt::Instant waits_since{};
 
 protected:
     ~Drainable() = default;
@@ -30,6 +38,9 @@ struct Desk {
 };
 
 using Connections = boost::intrusive::list<Drainable>;
+using Waiting =
+    boost::intrusive::list<Drainable, boost::intrusive::member_hook<Drainable, Drainable::Waits, &Drainable::waits>,
+                           boost::intrusive::constant_time_size<false>>;
 
 /// The exchanges that are over. Content, as in their records.
 struct Ended {
@@ -40,6 +51,9 @@ struct Ended {
         response_bytes += response;
     }
 };
+
+/// Whoever has just connected has not done so for nothing.
+inline constexpr std::chrono::milliseconds first_request_time{500};
 
 struct ShardState {
     ShardState(ShardParts p, std::shared_ptr<Snapshot const> s);
@@ -61,6 +75,12 @@ struct ShardState {
     /// What Date says now (RFC 9110 §6.6.1). Holds until the next call.
     [[nodiscard]] std::string_view date();
     void connection_ended();
+    /// Lets the connection go that has waited longest for its client's next request. Whoever opens many and asks for
+    /// nothing, or takes its time over it, keeps nobody out. False: nobody has waited for `first_request_time`, in
+    /// which who means to ask has asked.
+    bool make_room();
+    /// Counts one more connection from this peer, unless many people may stand behind it.
+    [[nodiscard]] ClientCount::Taken count_connection(std::string_view peer) const;
 
     ShardParts parts;
     Live& live;  ///< the recorder's
@@ -71,9 +91,12 @@ struct ShardState {
     rt::PeerResources resources;
     Upstreams upstreams;
     std::vector<std::unique_ptr<Desk>> desks;  ///< unused ones; at most `kept_desks`
+    std::size_t desks_lent = 0;
     Connections connections;
+    Waiting waiting;  ///< of these, who waits for a whole head; the one that has waited longest first
     std::function<void()> drained;
-    unsigned bulk_seats = 8;  ///< large answers that may fill the kernel's buffers, at this moment
+    std::size_t lost_left = 0;  ///< connections that are still to be looked at in this round
+    unsigned bulk_seats = 8;    ///< large answers that may fill the kernel's buffers, at this moment
     bool draining = false;
     Ended ended;
     std::uint64_t last_id;

@@ -4,6 +4,7 @@
 
 #include "bulk_seat.hpp"
 #include "exchange.hpp"
+#include "sending_time.hpp"
 
 namespace ocgate::proxy {
 namespace error = boost::asio::error;
@@ -40,6 +41,7 @@ rt::Task<void> Exchange::upload() {
 
 rt::Task<Outcome<void>> Exchange::upload_content() {
     auto const idle = snapshot_->limits.idle_body;
+    SendingTime time(idle);
     BodyWriter writer(desk_->request.body.kind == wire::Framing::Kind::chunked);
     BulkSeat seat(request_body_.unframed() > bulk_bytes, shard_, *connection_.upstream);
     for (;;) {
@@ -59,13 +61,18 @@ rt::Task<Outcome<void>> Exchange::upload_content() {
             co_return failure_of(*connection_.upstream, Side::upstream, Step::request_body, why);
         }
         if (request_body_.over()) break;
-        client_->read_by(shard_.now() + idle);
+        client_->read_by(time.wait(shard_.now(), client_->received()));
         auto const why = co_await client_->fill_unless_passed(request_body_.unframed());
+        time.waited(shard_.now());
         if (why == Reason::timed_out && !continued_ && !client_->interrupted()) {
             continued_ = true;  // nobody will tell it to go on: a client does not wait for that forever, nor do we
+            time.anew();
             continue;
         }
-        if (why == error::operation_aborted && client_->open() && !stopping_upload_) continue;  // 100 was passed on
+        if (why == error::operation_aborted && client_->open() && !stopping_upload_) {  // 100 was passed on
+            time.anew();
+            continue;
+        }
         if (why == error::operation_aborted) co_return Failure{Side::client, Step::request_body, why};
         if (why) co_return failure_of(*client_, Side::client, Step::request_body, why);
     }

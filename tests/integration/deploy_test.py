@@ -134,7 +134,7 @@ class AsInThePod(unittest.TestCase):
         pod = check_deploy.lay_out(self.deployment, folder.name, lambda key: known.get(key, "made-up"))
         mount_secret(Path(pod["OPENCODE_SERVER_PASSWORD_FILE"]).parent)
         env = gateway.environment(
-            **pod, OCGATE_LISTEN="127.0.0.1:0", OCGATE_ADMIN_LISTEN="127.0.0.1:0",
+            **{**pod, "OCGATE_SANDBOX": "auto"}, OCGATE_LISTEN="127.0.0.1:0", OCGATE_ADMIN_LISTEN="127.0.0.1:0",
             OCGATE_UPSTREAM=f"http://{self.opencode.address}",
         )  # fmt: skip
         program = Program("ocgate", [gateway.binary()], env=env)

@@ -93,7 +93,7 @@ public:
             co_return Reason::timed_out;
         }
         if (scenario_.dialing_ == Dialing::refuse || (faults && faults->strikes())) {
-            co_return boost::asio::error::connection_refused;
+            co_return scenario_.refusal_;
         }
         auto [wire, end] =
             make_pipe(resources.executor, {scenario_.options_.capacity, scenario_.options_.piece, faults});
@@ -122,6 +122,7 @@ Scenario::Scenario(Options options) : options_(std::move(options)), dialer_(std:
                     escaped_.push_back("?");
                 }
             },
+        .clients = &clients_open_,
         .calendar = [this] { return calendar_ + (clock_.now() - rt::Instant()); },
     };
     shard_ = std::make_unique<proxy::Shard>(std::move(parts), snapshot(options_.limits));
@@ -209,8 +210,11 @@ void Scenario::finish() {
     EXPECT_EQ(load.idle_upstreams, 0u);
     EXPECT_EQ(load.windows_lent, 0u) << "a window was not given back";
     EXPECT_EQ(load.blocks_lent, 0u) << "a block was not given back";
+    EXPECT_EQ(load.desks_lent, 0u) << "a desk was not given back";
     EXPECT_EQ(load.deadlines, 0u) << "a deadline is left";
     EXPECT_EQ(connections_.load(), 0u);
+    EXPECT_EQ(clients_open_.connections.clients(), 0u) << "a connection of a client was not counted out";
+    EXPECT_EQ(clients_open_.streams.clients(), 0u) << "a stream of a client was not counted out";
     EXPECT_EQ(notebook_.open[Notebook::index(Side::client)], 0);
     EXPECT_EQ(notebook_.open[Notebook::index(Side::upstream)], 0) << "an upstream connection was not counted out";
     EXPECT_EQ(notebook_.streams_open, 0);

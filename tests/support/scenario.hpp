@@ -2,6 +2,7 @@
 // test's script. When a scenario ends it asserts that no connection, window, deadline or task is left.
 #pragma once
 
+#include <boost/asio/error.hpp>
 #include <deque>
 #include <optional>
 #include <string>
@@ -180,6 +181,10 @@ public:
     void upstream_refuses() { dialing_ = Dialing::refuse; }
     void upstream_hangs() { dialing_ = Dialing::hang; }
     void upstream_accepts() { dialing_ = Dialing::accept; }
+    void dialing_fails(error_code why) {
+        dialing_ = Dialing::refuse;
+        refusal_ = why;
+    }
 
     /// Moves the clock, alarm by alarm, and lets everything that follows happen.
     void advance(rt::Duration time);
@@ -199,6 +204,7 @@ public:
 
     /// Ends everything and checks that nothing is left. Called by the destructor if not before.
     void finish();
+    proxy::Clients& clients_open() { return clients_open_; }
     /// The exceptions that have left tasks, which `finish` takes for failures otherwise.
     std::vector<std::string> take_escaped() { return std::exchange(escaped_, {}); }
 
@@ -206,6 +212,7 @@ private:
     class Dials;
     friend class Dials;
     enum class Dialing { accept, refuse, hang };
+    error_code refusal_ = boost::asio::error::connection_refused;
     std::shared_ptr<proxy::Snapshot> snapshot(proxy::Limits const& limits) const;
 
     Options options_;
@@ -216,6 +223,7 @@ private:
     std::shared_ptr<Door> door_ = std::make_shared<Door>();
     std::shared_ptr<rt::Dialer> dialer_;
     std::atomic<std::size_t> connections_{0};
+    proxy::Clients clients_open_;
     std::deque<End> clients_, upstreams_;
     Dialing dialing_ = Dialing::accept;
     bool finished_ = false;

@@ -29,6 +29,10 @@ struct FileMark {
     bool operator==(FileMark const&) const = default;
 };
 
+/// Whether the process takes away from itself what it does not need: as far as the kernel can, or not without all of
+/// it.
+enum class Sandbox : std::uint8_t { automatic, on, off };
+
 struct Config {
     // Fixed for the life of the process: a reload that changes one of these keeps the old value and warns.
     rt::Address listen{"0.0.0.0", 8080, {}};
@@ -42,6 +46,7 @@ struct Config {
     /// `$XDG_STATE_HOME/ocgate` and `$HOME/.local/state/ocgate` whose variable is set.
     std::string state_dir;
     bool state_dir_given = false;
+    Sandbox sandbox = Sandbox::automatic;
 
     // Replaced whole by a reload.
     ops::LogOptions log;

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "ocgate/app/config.hpp"
+#include "ocgate/ops/sandbox.hpp"
 
 namespace ocgate::app {
 
@@ -17,16 +18,24 @@ enum class Exit : int {
     failed = 3,       ///< something did not stop
 };
 
+/// What the process has taken away from itself so far (app/sandbox.hpp).
+struct Confinement {
+    Sandbox asked = Sandbox::off;
+    ops::Confined files{}, calls{};
+};
+
 class Gateway {
 public:
-    /// `flags` and `sources` are read again by every reload. `log` outlives the gateway.
-    Gateway(Config config, Flags flags, Sources sources, ops::Log& log);
+    /// `flags` and `sources` are read again by every reload. `log` outlives the gateway. What `confinement` leaves
+    /// open, `run` closes once it listens.
+    Gateway(Config config, Flags flags, Sources sources, ops::Log& log, Confinement confinement = {});
     ~Gateway();
     Gateway(Gateway const&) = delete;
     Gateway& operator=(Gateway const&) = delete;
 
     /// Opens the listeners and serves until a signal has ended it. SIGTERM and SIGINT drain, a second one forces;
-    /// SIGHUP reloads. `Exit::not_started` when a listener cannot be opened: the reason is in the log.
+    /// SIGHUP reloads. `Exit::not_started` when a listener cannot be opened, or a sandbox that was insisted on
+    /// cannot be had: the reason is in the log.
     [[nodiscard]] Exit run();
 
 private:

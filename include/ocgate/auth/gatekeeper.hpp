@@ -2,13 +2,18 @@
 // it is one that needs no credentials (public asset, CORS preflight, one-time ticket); its credentials are right
 // (else 401, or 403 for a browser's upgrade). Fills proxy's door; knows no path of the upstream.
 //
-// Cross-site (checked for every method but GET and HEAD, and for every upgrade). With an Origin field: one that
+// Cross-site, for every method but GET and HEAD, and for every upgrade. With an Origin field: one that
 // `allowed_origins` lists passes; one whose host and port are those of Host passes, unless Sec-Fetch-Site says
 // `cross-site` or `same-site` (then the scheme differs: a page loaded over http speaking to https); `null`, several
 // Origin fields and all others are foreign. An upgrade goes by Origin alone, since browsers disagree on how a ws: URL
 // relates to its page's origin. Without Origin: Sec-Fetch-Site may be absent (no browser), `same-origin` or `none`;
 // `same-site` is foreign, because a neighbouring subdomain is somebody else's page. A preflight from a foreign page
 // is refused like the request it asks for.
+//
+// A GET or HEAD acts, too: opencode loads the configuration of whatever `directory` it is asked about, and starts the
+// programs that it names. So a page elsewhere may not make a browser read either (Sec-Fetch-Site `cross-site` or
+// `same-site`; `allowed_origins` go by Origin or Referer), be it as image, script, frame or stream. It may lead there:
+// a link opens what UpstreamKnowledge calls linkable in a window of its own.
 //
 // Credentials are read from exactly one Authorization field. Two are 400: which one the upstream or a proxy in front
 // would have taken cannot be known. `auth_token` in the query is no credential here, though it is one for opencode:

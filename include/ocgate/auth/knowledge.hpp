@@ -2,6 +2,7 @@
 // and how its tickets travel. Whoever knows that server fills this in; `auth` names none of its paths.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -20,6 +21,14 @@ public:
 
     /// The few files that browsers fetch without credentials: exact raw target, GET and HEAD only.
     [[nodiscard]] virtual bool is_public_asset(std::string_view method, std::string_view target) const = 0;
+
+    /// Whether a link on a page elsewhere may open this: a page for people, which does nothing by being opened. Asked
+    /// for GET and HEAD only.
+    [[nodiscard]] virtual bool may_be_linked(std::string_view) const { return false; }
+
+    /// Whether an answer on this route (Visit::route) is a file as it lies in a workspace, with a type to match:
+    /// whoever wrote it, a page in it would have the person's login.
+    [[nodiscard]] virtual bool serves_files(std::uint16_t) const { return false; }
 
     /// The PTY whose ticket this request asks for. Issuing is an act, so the method is POST; where only the target of
     /// an answer is known, it is asked with "POST".

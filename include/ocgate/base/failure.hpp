@@ -47,7 +47,7 @@ enum class Reason : std::uint8_t {
     stalled,    ///< an event-stream client took no bytes for `stall_timeout`
     gone,       ///< the client left before the answer was complete
     refused,    ///< nobody listens at the upstream's address
-    too_many,   ///< a bound of ours is reached (connections, hashing queue)
+    too_many,   ///< a bound is reached: of ours (connections, hashing queue, descriptors), or of one client's
     draining,
     bad_upgrade,  ///< the upstream's 101 does not answer the handshake (RFC 6455 §4.1)
     internal,
@@ -70,6 +70,9 @@ std::string_view to_string(Reason reason) noexcept;
 
 /// The closed word for `why`: ours as it is, the system's folded into refused, timed_out, cut_short or internal.
 Reason reason_of(Failure const& failure) noexcept;
+
+/// Whether the machine had no room (descriptors, memory) for what was tried: nobody's answer, and soon over.
+[[nodiscard]] bool is_shortage(error_code why) noexcept;
 
 /// The status a client gets when no byte of an answer has been sent yet.
 unsigned status_for(Failure const& failure) noexcept;

@@ -91,7 +91,7 @@ private:
     [[nodiscard]] std::int64_t sum(Period period, std::string_view name) const;
     void add(Period period, std::string const& name, std::int64_t amount);
     void remember(std::string_view step);
-    /// What is neither of the present period nor of its neighbours goes.
+    /// What is a month away goes.
     void forget(Time now);
 
     PurseRules rules_;

@@ -241,6 +241,9 @@ public:
     /// All leases are over: for a start, when nobody else can hold one. How many there were.
     [[nodiscard]] Kept<std::size_t> release_leases();
 
+    /// What was put off till after `beyond_ms` is to be tried now: the clock was set. How many.
+    Kept<std::size_t> hurry(std::string_view target, std::int64_t beyond_ms, std::int64_t now_ms);
+
     // Each gives the state the delivery has after the call. A ticket of an earlier lease, or a delivery that is not
     // live, changes nothing; except that what was sent counts as sent, whoever says so.
 

@@ -37,6 +37,8 @@ struct PermissionOver {
     Outcome outcome;
     SessionInfo root;
 };
+/// `once`, as the metric, the audit and the messages say it; static storage.
+std::string_view to_string(PermissionOver::Outcome outcome) noexcept;
 struct QuestionPending {
     Question question;
     SessionInfo root;
@@ -48,6 +50,7 @@ struct QuestionOver {
     Outcome outcome;
     SessionInfo root;
 };
+std::string_view to_string(QuestionOver::Outcome outcome) noexcept;
 /// A tree begins to run, or was found running: what was said of its last turn is the past.
 struct TurnBegan {
     SessionInfo root;  ///< only `id` is sure to be there; not known to have a parent, but it may turn out to have one

@@ -11,12 +11,16 @@
 namespace ocgate::opencode {
 
 /// A small number for the route template this target falls under, matched as the server itself matches: decoded,
-/// without regard to case, duplicate and trailing slashes ignored. Everything unknown is the web UI: `ui_route`.
+/// without regard to case, duplicate and trailing slashes ignored, ended by `?` or `;`. Everything unknown is the web
+/// UI: `ui_route`.
 [[nodiscard]] std::uint16_t route_of(std::string_view method, std::string_view target) noexcept;
 inline constexpr std::uint16_t ui_route = 0;
 
 /// `/session/{sessionID}/message`, …, by number; index 0 is `ui`.
 [[nodiscard]] std::vector<std::string> const& route_names();
+
+/// The route of files as they lie in a workspace, HTML and SVG as such; `ui_route` in a table that has none.
+[[nodiscard]] std::uint16_t file_route() noexcept;
 
 /// Files that browsers fetch without credentials and that the server itself exempts: exact raw target, GET and HEAD.
 [[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) noexcept;
@@ -44,8 +48,9 @@ struct Act {
 [[nodiscard]] std::optional<Act> act_of(std::string_view method, std::string_view target);
 
 /// Whether this request sets a model to work, so that it costs money: a prompt of either API, a command, a summary, the
-/// writing of AGENTS.md. Not what ends or goes on with work under way (abort, answers), and no shell. Of a method that
-/// is not safe everything counts, for what the server makes of `post` is its own affair. Allocates nothing.
+/// writing of AGENTS.md, a name for a copy of a project. Not what ends or goes on with work under way (abort, answers),
+/// and no shell. Of a method that is not safe everything counts, for what the server makes of `post` is its own affair.
+/// Allocates nothing.
 [[nodiscard]] bool starts_work(std::string_view method, std::string_view target) noexcept;
 
 /// The query parameter that the server takes credentials from.

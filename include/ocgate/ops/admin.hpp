@@ -23,8 +23,8 @@ struct AdminAnswers {
 };
 
 struct AdminLimits {
-    /// When one more comes, the connection that has waited longest for its client is closed: whoever holds all of them
-    /// cannot keep a health check out.
+    /// When one more comes, another is closed: of the address that holds most of them, the one that has waited longest
+    /// for its client. Whoever holds all of them cannot keep a health check out.
     std::size_t connections = 64;
     std::size_t head_bytes = 8 * 1024;
     /// For a whole request, for an idle connection, and for an answer to be taken.

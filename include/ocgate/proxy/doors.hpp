@@ -35,10 +35,11 @@ struct Refusal {
 struct Decision {
     enum class Kind : std::uint8_t { admitted, refused, undecided };
     Kind kind = Kind::undecided;
-    std::string user;            ///< empty where no credentials were needed
-    std::string client_address;  ///< behind trusted proxies; what logs and throttles speak of
-    bool vouched = true;         ///< the client's credentials were judged right: the upstream's own is sent along
-    bool peer_trusted = false;   ///< what `trusts` says of the peer
+    std::string user;              ///< empty where no credentials were needed
+    std::string client_address;    ///< behind trusted proxies; what logs and throttles speak of
+    bool vouched = true;           ///< the client's credentials were judged right: the upstream's own is sent along
+    bool peer_trusted = false;     ///< what `trusts` says of the peer
+    bool foreign_content = false;  ///< the answer may be anybody's: a browser is told to run nothing of it
     Refusal refusal{{Side::gateway, Step::admission, Reason::internal}, {}};
 };
 

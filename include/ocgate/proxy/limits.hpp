@@ -20,8 +20,12 @@ struct Limits {
     wire::HeadLimits request;                         ///< 431 and 414
     wire::HeadLimits response{16 * 1024, 0};          ///< 502; `target_bytes` has no meaning here
     std::uint64_t body_bytes = 256ull * 1024 * 1024;  ///< request content; 413. 0: no bound
-    std::size_t connections = 4096;                   ///< client connections of all shards; then 503
-    std::size_t idle_upstreams = 32;                  ///< idle upstream connections kept by a shard
+    std::size_t connections = 4096;  ///< client connections of all shards; then who waits makes room, or 503
+    // By client (ocgate/proxy/clients.hpp), over all shards; then 429. 0: no bound. Who stands behind a trusted proxy
+    // or a Unix socket has no connections of its own, and a trusted proxy no streams.
+    std::size_t connections_per_client = 1024;
+    std::size_t streams_per_client = 256;  ///< event streams and WebSockets
+    std::size_t idle_upstreams = 32;       ///< idle upstream connections kept by a shard
 
     milliseconds request_head{10'000};  ///< from the first byte of a head to its end; 408
     milliseconds keep_alive{75'000};    ///< idle client connection; closed without a word

@@ -1,5 +1,5 @@
 // One thread's share of the traffic: its listener, its client connections, its upstream pool. Shares with other shards
-// nothing but the count of connections. How one request is carried is told in src/proxy/exchange.cpp.
+// nothing but counts. How one request is carried is told in src/proxy/exchange.cpp.
 #pragma once
 
 #include <array>
@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ocgate/base/secret.hpp"
+#include "ocgate/proxy/clients.hpp"
 #include "ocgate/proxy/doors.hpp"
 #include "ocgate/proxy/limits.hpp"
 #include "ocgate/rt/dialer.hpp"
@@ -38,6 +39,7 @@ struct ShardParts {
     std::atomic<std::size_t>& connections;            ///< client connections of all shards, against Limits::connections
     std::uint64_t seed;                               ///< random; request ids follow from it
     std::function<void(std::exception_ptr)> escaped;  ///< an exception left a task: our bug, to be logged
+    Clients* clients = nullptr;                       ///< of all shards; outlives them. nullptr: none is counted
     std::size_t window_bytes = 32 * 1024;             ///< a head of 16 KiB and the first of what follows it
     /// The calendar's time, for the Date of our own answers. Unlike the clock's it may jump.
     std::function<std::chrono::system_clock::time_point()> calendar = &std::chrono::system_clock::now;
@@ -49,6 +51,7 @@ struct ShardLoad {
     std::size_t idle_upstreams = 0;
     std::size_t windows_lent = 0;
     std::size_t blocks_lent = 0;
+    std::size_t desks_lent = 0;
     std::size_t deadlines = 0;
 };
 
@@ -115,6 +118,10 @@ public:
     void insist();
     void when_drained(std::function<void()> drained);
 
+    /// Ends the connections whose other end has vanished without a word. To be called every `rt::lost_look`. Looks at
+    /// some hundred at a time, so that others have their turn.
+    void end_lost();
+
     [[nodiscard]] ShardLoad load() const;
     /// What is going on; at most `most` exchanges are listed. Looks at every connection.
     [[nodiscard]] ShardView look(std::size_t most, First first = First::oldest) const;
@@ -122,6 +129,7 @@ public:
 
 private:
     class Inside;
+    void adopt(rt::PeerPtr client, std::string address, ClientCount::Taken counted);
     std::unique_ptr<Inside> inside_;
 };
 

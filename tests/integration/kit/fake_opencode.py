@@ -78,11 +78,15 @@ class FakeOpencode:
         server, self._server = self._server, None
         server.shutdown()
         server.server_close()
+        self.forget()
+        self.cut(everything=True)
+
+    def forget(self):
+        """What ran or waited in the process that has died."""
         with self._lock:
             self._pending.clear()
             for session in self._sessions.values():
                 session.status = {"type": "idle"}
-        self.cut(everything=True)
 
     def close(self):
         if self._server:
@@ -228,6 +232,12 @@ class FakeOpencode:
     def is_running(self, session):
         with self._lock:
             return self._runs(session)
+
+    def ended_steps(self):
+        """How many of the model's steps are over: each has cost a cent."""
+        with self._lock:
+            steps = [step for session in self._sessions.values() for step in session.messages]
+            return sum("completed" in step["time"] for step in steps)
 
     def told_event(self, text="word ", session="ses_flood", directory="/workspaces/flood"):
         """The bytes of one more event of the most frequent kind, framed: for floods."""

@@ -33,6 +33,8 @@ def environment(**more):
     # No quarantine: freed windows must go back, or resident memory says nothing. Aborting keeps the exit codes apart.
     env["ASAN_OPTIONS"] = "quarantine_size_mb=0:thread_local_quarantine_size_kb=0:abort_on_error=1"
     env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1"
+    # OCGATE_SANDBOX=on runs any test in the sandbox (a build without sanitizers).
+    env.update({name: os.environ[name] for name in ("OCGATE_SANDBOX", "TSAN_OPTIONS") if name in os.environ})
     env.update(more)
     return env
 

@@ -77,25 +77,30 @@ class Network:
 
     def _connect(self, places):
         first = places[0]
-        self._ip(first, "link", "add", "bridge", "type", "bridge")
-        self._ip(first, "addr", "add", f"{self.address(first)}/24", "dev", "bridge")
-        self._ip(first, "link", "set", "bridge", "up")
+        self.ip(first, "link", "add", "bridge", "type", "bridge")
+        self.ip(first, "addr", "add", f"{self.address(first)}/24", "dev", "bridge")
+        self.ip(first, "link", "set", "bridge", "up")
         for place in places:
-            self._ip(place, "link", "set", "lo", "up")
+            self.ip(place, "link", "set", "lo", "up")
             if place == first:
                 continue
             there = f"/proc/{os.getpid()}/fd/{self._places[place]}"
             port = f"to{list(places).index(place)}"
-            self._ip(first, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", there)
-            self._ip(first, "link", "set", port, "master", "bridge", "up")
-            self._ip(place, "addr", "add", f"{self.address(place)}/24", "dev", "eth0")
-            self._ip(place, "link", "set", "eth0", "up")
+            self.ip(first, "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", there)
+            self.ip(first, "link", "set", port, "master", "bridge", "up")
+            self.ip(place, "addr", "add", f"{self.address(place)}/24", "dev", "eth0")
+            self.ip(place, "link", "set", "eth0", "up")
 
-    def _ip(self, place, *words):
+    def ip(self, place, *words):
         with self.inside(place):
             done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Unavailable(f"no network namespaces here: ip {' '.join(words)}: {done.stderr.strip()}")
+
+    def unplug(self, place):
+        """Cuts its cable to the bridge: nothing arrives any more, either way, and nobody is told."""
+        first, port = next(iter(self._places)), f"to{list(self._places).index(place)}"
+        self.ip(first, "link", "set", port, "down")
 
     def address(self, place):
         return f"10.87.0.{list(self._places).index(place) + 1}"

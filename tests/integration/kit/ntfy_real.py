@@ -35,7 +35,7 @@ def _mirror():
         uri, _, whose = line.partition(" ")
         if whose == "Debian Debian":
             return uri
-    raise Unavailable("no ntfy server: apt knows no mirror of Debian here")
+    raise Unavailable("apt knows no mirror of Debian here")
 
 
 class _Apt:
@@ -64,30 +64,30 @@ class _Apt:
         )  # fmt: skip
         if done.returncode != 0:
             said = (done.stderr.strip() or done.stdout.strip()).splitlines()
-            raise Unavailable(f"no ntfy server: {program} {arguments[0]}: {said[-1] if said else done.returncode}")
+            raise Unavailable(f"{program} {arguments[0]}: {said[-1] if said else done.returncode}")
         return done.stdout
 
 
-def _fetch(suite, into):
-    """The package, checked against the index, which apt checked against the suite's signature."""
+def fetch(suite, package, member, into):
+    """A file of a package, checked against the index, which apt checked against the suite's signature."""
     for program in ("apt-get", "apt-cache", "dpkg-deb"):
         if not shutil.which(program):
-            raise Unavailable(f"no ntfy server: {program} is missing (not Debian?)")
+            raise Unavailable(f"no {package}: {program} is missing (not Debian?)")
     with tempfile.TemporaryDirectory(prefix="apt.", dir=into.parent) as folder:
         apt = _Apt(Path(folder), suite)
         apt("apt-get", "update")
-        index = apt("apt-cache", "show", "--no-all-versions", "ntfy")
+        index = apt("apt-cache", "show", "--no-all-versions", package)
         wanted = re.search(r"^SHA256: ([0-9a-f]{64})$", index, re.MULTILINE)
         if not wanted:
-            raise Unavailable(f"no ntfy server: {suite} has no package ntfy")
-        apt("apt-get", "download", "ntfy")
-        package = next(Path(folder).glob("ntfy_*.deb"))
-        found = hashlib.sha256(package.read_bytes()).hexdigest()
+            raise Unavailable(f"no {package}: {suite} has no such package")
+        apt("apt-get", "download", package)
+        archive = next(Path(folder).glob(f"{package}_*.deb"))
+        found = hashlib.sha256(archive.read_bytes()).hexdigest()
         if found != wanted[1]:
-            raise AssertionError(f"{package.name} is not what the index of {suite} says: {found}")
+            raise AssertionError(f"{archive.name} is not what the index of {suite} says: {found}")
         unpacked = Path(folder) / "unpacked"
-        subprocess.run(["dpkg-deb", "-x", package, unpacked], check=True, timeout=60)
-        shutil.move(unpacked / "usr" / "bin" / "ntfy", into)
+        subprocess.run(["dpkg-deb", "-x", archive, unpacked], check=True, timeout=60)
+        shutil.move(unpacked / member, into)
 
 
 def binary(suite=NEWER):
@@ -105,7 +105,7 @@ def binary(suite=NEWER):
         if failed.exists() and time.time() - failed.stat().st_mtime < 3600:
             raise Unavailable(failed.read_text(encoding="utf-8"))
         try:
-            _fetch(suite, made)
+            fetch(suite, "ntfy", "usr/bin/ntfy", made)
         except (Unavailable, subprocess.TimeoutExpired, OSError) as why:
             failed.write_text(str(why), encoding="utf-8")
             raise Unavailable(str(why)) from None

@@ -52,7 +52,8 @@ class Response:
 class Connection:
     """One connection to host:port, [v6]:port or unix:/path. Owns the socket; close() is idempotent."""
 
-    def __init__(self, address, timeout=DEADLINE, receive_buffer_bytes=None):
+    def __init__(self, address, timeout=DEADLINE, receive_buffer_bytes=None, source=None):
+        """`source`: the address it comes from, of several that are ours, as all of 127.0.0.0/8 are."""
         local = address.startswith("unix:")
         self.host = "localhost" if local else address  # as the Host field has it
         where, port = address.rsplit(":", 1)
@@ -62,6 +63,8 @@ class Connection:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(timeout)
         try:
+            if source is not None:
+                self.socket.bind((source, 0))
             self.socket.connect(port if local else (where.strip("[]"), int(port)))
         except BaseException:
             self.socket.close()

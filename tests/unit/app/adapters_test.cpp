@@ -28,5 +28,22 @@ TEST(RouteTable, LeavesOpencodesAsTheyAre) {
         EXPECT_EQ(table.route_of("POST", target), opencode::route_of("POST", target)) << target;
 }
 
+TEST(Knowledge, KnowsWhereFilesAreServedAsTheyAre) {
+    Knowledge const knowledge;
+    for (auto const* file : {"/api/fs/read/a.html", "/API//fs/%72ead/a/b.svg;x", "/api/fs/read/x?location=/y"})
+        EXPECT_TRUE(knowledge.serves_files(route_table().route_of("GET", file))) << file;
+    for (auto const* other : {"/", "/api/fs/list", "/file/content", "/_ocgate/status", "/api/fs/read"})
+        EXPECT_FALSE(knowledge.serves_files(route_table().route_of("GET", other))) << other;
+}
+
+TEST(Knowledge, CallsTheWebInterfaceAloneAPageToLinkTo) {
+    Knowledge const knowledge;
+    for (auto const* page : {"/", "/L3dvcms/session/ses_1", "/L3dvcms", "/assets/index.js", "/?directory=/x"})
+        EXPECT_TRUE(knowledge.may_be_linked(page)) << page;
+    for (auto const* other : {"/path?directory=/x", "/PATH;x", "//path/", "/%70ath", "/session", "/event",
+                              "/_ocgate/status", "/_ocgate", "/api/fs/read/x"})
+        EXPECT_FALSE(knowledge.may_be_linked(other)) << other;
+}
+
 }  // namespace
 }  // namespace ocgate::app

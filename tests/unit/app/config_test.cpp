@@ -37,13 +37,15 @@ std::string fingerprint(Config const& c) {
     out << c.auth.trusted_proxies.size() << ' ' << c.auth.ticket_upgrades << ' ' << c.auth.throttle.failures << ' '
         << c.auth.throttle.failures_per_address << ' ' << c.auth.throttle.window.count() << ' '
         << c.auth.throttle.entries << ' ' << l.request.head_bytes << ' ' << l.request.target_bytes << ' '
-        << l.body_bytes << ' ' << l.connections << ' ' << l.idle_upstreams;
+        << l.body_bytes << ' ' << l.connections << ' ' << l.connections_per_client << ' ' << l.streams_per_client << ' '
+        << l.idle_upstreams;
     for (auto const time :
          {l.request_head, l.keep_alive, l.dial, l.first_byte, l.idle_body, l.tunnel_idle, l.stall_timeout, l.heartbeat,
           l.idle_upstream, c.drain_timeout, c.probe_interval, c.probe_timeout, c.notify.same_error})
         out << ' ' << time.count();
-    out << ' ' << c.state_dir << ' ' << c.state_dir_given << ' ' << int(c.notify.rules.privacy) << ' '
-        << c.notify.public_url << ' ' << c.notify.ca_file << ' ' << c.notify.retries << ' ' << c.spending.time_zone;
+    out << ' ' << int(c.sandbox) << ' ' << c.state_dir << ' ' << c.state_dir_given << ' ' << int(c.notify.rules.privacy)
+        << ' ' << c.notify.public_url << ' ' << c.notify.ca_file << ' ' << c.notify.retries << ' '
+        << c.spending.time_zone;
     return out.str();
 }
 
@@ -65,6 +67,7 @@ std::vector<Row> const& rows() {
         {"allow_remote_upstream", {"true"}, {"1", R"("true")", "null"}},
         {"threads", {"2", "64"}, {"0", "65", "-1", "1.0", R"("2")", "1e3", "18446744073709551616", "true", "null"}},
         {"control_socket", {R"("/run/c.sock")", R"("none")", R"("unix:/run/c.sock")"}, {R"("")", "1", "null"}},
+        {"sandbox", {R"("on")", R"("off")"}, {R"("yes")", "true", "1", R"("")", "null"}},
         {"log_format", {R"("text")"}, {R"("JSON")", R"("xml")", "1", "null"}},
         {"log_level", {R"("debug")", R"("warn")", R"("error")", R"("off")"}, {R"("warning")", R"("")", "1"}},
         {"access_log", {"false"}, {R"("off")", "0"}},
@@ -92,6 +95,8 @@ std::vector<Row> const& rows() {
          {"0", R"("1GiB")", "4611686018427387904"},
          {"4611686018427387905", "-1", R"("16777216TiB")", "1.5", "null"}},
         {"limits_connections", {"1", "1000000"}, {"0", "1000001", R"("1")"}},
+        {"limits_connections_per_client", {"0", "1000000"}, {"1000001", "-1", R"("1")"}},
+        {"limits_streams_per_client", {"0", "1000000"}, {"1000001", "-1", R"("1")"}},
         {"limits_idle_upstreams", {"0", "1024"}, {"1025"}},
         {"timeouts_request_head",
          {R"("100ms")", R"("10m")"},

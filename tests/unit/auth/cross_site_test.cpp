@@ -193,6 +193,55 @@ TEST(CrossSite, WeighsOriginAgainstFetchMetadata) {
     }
 }
 
+TEST(CrossSite, LetsNoPageElsewhereMakeABrowserRead) {
+    std::string const absent = "X-A: a";
+    struct Row {
+        std::string site, from;
+        bool foreign, foreign_though_allowed;
+    };
+    Row const rows[] = {
+        {absent, absent, false, false},  // a program, or a browser that does not say
+        {absent, "Origin: https://evil.example", false, false},
+        {"Sec-Fetch-Site: none", absent, false, false},  // typed
+        {"Sec-Fetch-Site: same-origin", absent, false, false},
+        {"Sec-Fetch-Site: same-origin", "Referer: https://code.example/x", false, false},
+        {"Sec-Fetch-Site: same-site", absent, true, true},
+        {"Sec-Fetch-Site: cross-site", absent, true, true},
+        {"Sec-Fetch-Site:", absent, true, true},
+        {"Sec-Fetch-Site: Same-Origin", absent, true, true},
+        {"Sec-Fetch-Site: new-word", absent, true, true},
+        {"Sec-Fetch-Site: cross-site", "Origin: https://evil.example", true, true},
+        {"Sec-Fetch-Site: cross-site", "Origin: null", true, true},
+        {"Sec-Fetch-Site: cross-site", "Origin: https://app.example", true, false},
+        {"Sec-Fetch-Site: same-site", "Origin: https://app.example", true, false},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://app.example", true, false},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://app.example/", true, false},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://app.example/a?b=https://evil.example/", true, false},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://evil.example/https://app.example/", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://app.example.evil.example/", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://app.example@evil.example/", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer: https://evil.example?https://app.example/", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer: /https://app.example/", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer:", true, true},
+        {"Sec-Fetch-Site: cross-site", "Referer: about:blank", true, true},
+    };
+    std::vector<std::string> const allowed{"https://app.example"};
+    for (auto const& row : rows) {
+        for (auto const* line : {"GET /s", "HEAD /s"}) {
+            auto const head = Request(line, {row.site, row.from});
+            EXPECT_EQ(is_foreign_read(head.head(), {}), row.foreign) << line << ' ' << row.site << ' ' << row.from;
+            EXPECT_EQ(is_foreign_read(head.head(), allowed), row.foreign_though_allowed) << row.site << row.from;
+        }
+    }
+    constexpr std::string_view far = "Sec-Fetch-Site: cross-site", app = "Origin: https://app.example";
+    EXPECT_TRUE(is_foreign_read(Request("GET /", {far, app, app}).head(), allowed));
+    EXPECT_TRUE(is_foreign_read(Request("GET /", {far, far, app}).head(), allowed));
+    EXPECT_TRUE(is_foreign_read(Request("GET /", {"Sec-Fetch-Site: none", "Sec-Fetch-Site: none"}).head(), allowed));
+    EXPECT_TRUE(is_foreign_read(
+        Request("GET /", {far, "Origin: https://evil.example", "Referer: https://app.example/"}).head(), allowed))
+        << "Origin is what counts";
+}
+
 TEST(CrossSite, ServesTheHostsItIsToldTo) {
     struct Row {
         std::string pattern;

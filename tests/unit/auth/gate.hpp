@@ -28,12 +28,15 @@ private:
     rt::Instant now_{std::chrono::hours(24)};
 };
 
-/// `/logo.png` is public; `POST /t/<pty>` issues a ticket whose answer is `ticket:<text>`; `/c/<pty>?ticket=` uses one.
+/// `/logo.png` is public; `/page` is for people; `POST /t/<pty>` issues a ticket whose answer is `ticket:<text>`;
+/// `/c/<pty>?ticket=` uses one.
 class Upstream final : public auth::UpstreamKnowledge {
 public:
     [[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) const override {
         return (method == "GET" || method == "HEAD") && target == "/logo.png";
     }
+    [[nodiscard]] bool may_be_linked(std::string_view target) const override { return target == "/page"; }
+    [[nodiscard]] bool serves_files(std::uint16_t route) const override { return route == 7; }
     [[nodiscard]] std::optional<std::string> ticket_issued_by(std::string_view method,
                                                               std::string_view target) const override {
         if (method != "POST" || !target.starts_with("/t/")) return std::nullopt;

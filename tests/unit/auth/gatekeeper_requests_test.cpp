@@ -32,8 +32,43 @@ TEST_F(GatekeeperTest, ForeignPagesDoNothing) {
         EXPECT_EQ(gate.consider(Request(line, {credentials, from_page})).kind, Kind::admitted);
         EXPECT_EQ(gate.consider(Request(line, {credentials})).kind, Kind::admitted);
     }
-    EXPECT_EQ(gate.consider(Request("GET /x", {credentials, "Sec-Fetch-Site: cross-site"})).kind, Kind::admitted);
-    EXPECT_EQ(gate.consider(Request("HEAD /x", {credentials, "Origin: https://evil.example"})).kind, Kind::admitted);
+    for (auto const* line : {"GET /x", "HEAD /x", "GET /page"}) {
+        EXPECT_EQ(status(gate.consider(Request(line, {credentials, "Sec-Fetch-Site: cross-site"}))), 403U) << line;
+        EXPECT_EQ(gate.consider(Request(line, {credentials, "Sec-Fetch-Site: none"})).kind, Kind::admitted) << line;
+        EXPECT_EQ(gate.consider(Request(line, {credentials, "Origin: https://evil.example"})).kind, Kind::admitted);
+    }
+}
+
+TEST_F(GatekeeperTest, AForeignPageMayOpenWhatIsForPeopleInAWindow) {
+    Gate gate(settings);
+    auto const open = [&](std::string_view line, std::string_view site, std::string_view mode, std::string_view to) {
+        return status(gate.consider(Request(line, {login("cem", "plain"), site, mode, to})));
+    };
+    constexpr std::string_view far = "Sec-Fetch-Site: cross-site", near = "Sec-Fetch-Site: same-site";
+    constexpr std::string_view navigate = "Sec-Fetch-Mode: navigate", document = "Sec-Fetch-Dest: document";
+    EXPECT_EQ(open("GET /page", far, navigate, document), 0U);
+    EXPECT_EQ(open("GET /page", near, navigate, document), 0U);
+    EXPECT_EQ(open("HEAD /page", near, navigate, document), 0U);
+    EXPECT_EQ(open("GET /data", far, navigate, document), 403U) << "nothing that is not for people";
+    EXPECT_EQ(open("POST /page", far, navigate, document), 403U) << "a form";
+    for (auto const* to : {"iframe", "frame", "object", "embed", "image", "script", "empty", ""})
+        EXPECT_EQ(open("GET /page", far, navigate, "Sec-Fetch-Dest: " + std::string(to)), 403U) << to;
+    for (auto const* mode : {"no-cors", "cors", "same-origin", "nested-navigate", ""})
+        EXPECT_EQ(open("GET /page", far, "Sec-Fetch-Mode: " + std::string(mode), document), 403U) << mode;
+    EXPECT_EQ(open("GET /page", far, navigate, "X-A: a"), 403U) << "not told";
+    EXPECT_EQ(open("GET /page", far, navigate, navigate), 403U) << "told twice";
+}
+
+TEST_F(GatekeeperTest, FilesAreAnybodysContentHoweverOneLoggedIn) {
+    Gate gate(settings);
+    for (auto const& credentials : {login("cem", "plain"), login("cem", "plain"), login("ann", "right")}) {
+        Request const request("GET /file", {credentials});
+        for (std::uint16_t const route : {7, 8}) {
+            proxy::Visit const visit{request.head(), "192.0.2.1", "r1", route};
+            auto const decision = gate.keeper->consider(visit);
+            EXPECT_EQ(decision.foreign_content, route == 7);
+        }
+    }
 }
 
 TEST_F(GatekeeperTest, ForeignHostsAreMisdirected) {

@@ -223,6 +223,32 @@ TEST_F(GatekeeperTest, AFullQueueIsSaidAtOnce) {
     EXPECT_EQ(status(gate.ask(Request("GET /", {login("bob", "right")}))), 401U);
 }
 
+TEST_F(GatekeeperTest, OneClientDoesNotFillTheQueue) {
+    Gate gate(settings);
+    std::optional<test::Busy> busy(std::in_place, gate.io, gate.worker);
+    std::vector<std::shared_ptr<std::optional<Decision>>> guesses;
+    std::vector<Request> requests;
+    requests.reserve(20);
+    for (int i = 0; i < 10; ++i) {
+        auto const field = login("n" + std::to_string(i), "x");
+        requests.emplace_back("GET /", std::initializer_list<std::string_view>{field});
+    }
+    for (auto const& request : requests)
+        guesses.push_back(gate.start(request, "2001:db8::" + std::to_string(1 + guesses.size())));
+    EXPECT_EQ(gate.worker.queued(), 8U) << "of one IPv6 subscriber";
+    for (std::size_t i = 0; i < guesses.size(); ++i) EXPECT_EQ(guesses[i]->has_value(), i >= 8) << i;
+    EXPECT_EQ(status(**guesses.back()), 503U);
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::queue_full);
+    EXPECT_EQ(gate.throttle->sizes().pairs, 8U) << "what was never judged is not counted";
+    Request const honest("GET /", {login("ann", "right")});
+    auto const elsewhere = gate.start(honest, "2001:db8:0:1::1");
+    EXPECT_FALSE(elsewhere->has_value()) << "there is room for others";
+    busy->let_go();
+    gate.run();
+    EXPECT_EQ((*elsewhere)->kind, Kind::admitted);
+    EXPECT_EQ(status(gate.ask(requests.back(), "2001:db8::1")), 401U) << "and for this one again";
+}
+
 TEST_F(GatekeeperTest, WithoutMemoryToHashNobodyIsJudged) {
     Gate gate(settings);
     Request const request("GET /", {login("ann", "right")});

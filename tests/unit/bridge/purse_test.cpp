@@ -254,6 +254,21 @@ TEST(Purse, WhatIsOverIsNotCarriedOn) {
     EXPECT_THAT(note["told"], IsEmpty());
 }
 
+TEST(Purse, ADayOutlivesAClockThatIsWrongForAWhile) {
+    auto const now = at(2026, 11, 26, 12h);
+    for (auto const wrong : {now + 14 * 24h, now - 14 * 24h}) {
+        Purse purse(rules({day_of(1)}));
+        purse.count("msg_1", 1, now, now);
+        EXPECT_THAT(purse.crossed(now), SizeIs(1));
+        purse.count("msg_2", 0.5, wrong, wrong);
+        Purse after(rules({day_of(1)}));
+        ASSERT_TRUE(after.restore(purse.note({}), wrong));
+        after.count("msg_3", 0.25, now, now);
+        EXPECT_EQ(after.spent(Period::day, now), 1.25);
+        EXPECT_THAT(after.crossed(now), IsEmpty()) << "told once is told";
+    }
+}
+
 TEST(Purse, NotesOfAnyShapeAreBorne) {
     auto const now = at(2026, 11, 26);
     for (std::string const text :

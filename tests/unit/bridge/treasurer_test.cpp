@@ -57,7 +57,7 @@ protected:
     }
 
     [[nodiscard]] Time wall() const {
-        return std::chrono::sys_days(2026y / 11 / 25) + 12h +
+        return std::chrono::sys_days(2026y / 11 / 25) + 12h + wall_moved +
                std::chrono::duration_cast<Time::duration>(bench.clock.now().time_since_epoch());
     }
     static opencode::StepInfo step(std::string id, double cost, Time ended) {
@@ -90,6 +90,7 @@ protected:
     notify::Store store{std::move(*notify::Outbox::in_memory())};
     PurseRules rules;
     std::optional<Time> heard_until;
+    std::chrono::hours wall_moved{0};
     std::vector<Purse::Left> left;
     std::vector<std::string> told;
     std::vector<std::optional<Purse::Blocked>> blocks;
@@ -266,6 +267,31 @@ TEST_F(TreasurerTest, KilledAtAnyMomentItCountsEachStepOnce) {
         bench.advance(2s);
         stop();
     }
+}
+
+TEST_F(TreasurerTest, AClockThatIsSetBackDelaysNoNote) {
+    begin();
+    found_disk();
+    spend("msg_1", 1);
+    bench.advance(2s);
+    EXPECT_EQ(noted(), 1);
+    wall_moved = -48h;
+    spend("msg_2", 2);
+    bench.advance(2s);
+    EXPECT_EQ(noted(), 2) << "of the day that it is now";
+    stop();
+}
+
+TEST_F(TreasurerTest, AClockThatIsSetBackWhileNobodyRunsHidesNothingThatIsSpentMeanwhile) {
+    begin();
+    found_disk();
+    spend("msg_1", 1);
+    bench.advance(2s);
+    wall_moved = -48h;
+    restart();
+    ASSERT_TRUE(left.back().heard_until);
+    EXPECT_LT(*left.back().heard_until, wall());
+    stop();
 }
 
 TEST_F(TreasurerTest, ADiskThatComesLateBringsWhatWasSpentBefore) {

@@ -260,6 +260,34 @@ TEST_F(CourierTest, AClockThatIsSetBackDelaysNothing) {
     EXPECT_THAT(times("a"), SizeIs(2));
 }
 
+TEST_F(CourierTest, AClockThatIsSetBackWhileItIsAwayDelaysNothingEither) {
+    add("a");
+    answers("a", answer(503));
+    begin();
+    raise("i1", {"a"});
+    stop();
+    wall_moved = -24h;
+    add("a");
+    answers("a", answer(200));
+    begin();
+    bench.advance(rules.longest_pause);
+    EXPECT_EQ(state("i1>a"), "sent");
+}
+
+TEST_F(CourierTest, WhatWasPutOffByTheRightClockStaysPutOffOverARestart) {
+    add("a");
+    answers("a", answer(503));
+    begin();
+    raise("i1", {"a"});
+    stop();
+    add("a");
+    answers("a", answer(200));
+    begin();
+    EXPECT_EQ(state("i1>a"), "queued");
+    bench.advance(rules.first_pause);
+    EXPECT_EQ(state("i1>a"), "sent");
+}
+
 TEST_F(CourierTest, WhatMayHaveArrivedIsToldAgainWhenSomebodyWaits) {
     struct {
         Weight weight;

@@ -9,6 +9,7 @@ using testing::IsEmpty;
 
 /// A day back.
 std::string const recent = "/experimental/session?limit=100&start=1699913600000";
+std::string const of_the_gap = "/experimental/session?limit=100&start=1699999970000";
 
 TEST_F(FollowerTest, TellsAPermissionAndItsAnswer) {
     start();
@@ -175,7 +176,25 @@ TEST_F(FollowerTest, LooksNowhereElseAfterThat) {
     start();
     bench.advance(1s);
     serve();
-    EXPECT_THAT(requests, IsEmpty()) << "and events were heard since";
+    EXPECT_THAT(requests, ElementsAre(of_the_gap, of_the_gap)) << "and events were heard until the cut";
+}
+
+TEST_F(FollowerTest, FindsWhatWasAskedWhileItsEventsWereCutOff) {
+    answers[recent] = "[]";
+    start();
+    pass(1s);
+    dialer->ends[stream].end();
+    bench.advance(250ms);
+    // Elsewhere than anything that runs, and at once.
+    answers[of_the_gap] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    start();
+    EXPECT_EQ(count<PermissionPending>(), 0u) << "ses_1 has not changed since the cut, so it was heard of";
+    answers[of_the_gap] = "[" + session_in("ses_1", "/w", 1'700'000'000'100) + "]";
+    bench.advance(1s);
+    serve();
+    EXPECT_EQ(count<PermissionPending>(), 1u) << "before opencode tells its events to a new listener";
 }
 
 TEST_F(FollowerTest, FindsWhatARestartedServerAskedBeforeItWasHeard) {

@@ -57,7 +57,12 @@ INSTANTIATE_TEST_SUITE_P(
                     Spelling{"/session/a%2fb", "/session/{sessionID}"},
                     Spelling{"/session/%73tatus", "/session/status"},
                     Spelling{"/session/" + std::string(5000, 'x'), "/session/{sessionID}"},
-                    Spelling{"/session/" + std::string(400, '%') + "41", "ui"}));
+                    Spelling{"/session/" + std::string(400, '%') + "41", "ui"},
+                    // The router takes `;` for the beginning of a query, as it does `?`.
+                    Spelling{"/global/health;", "/global/health"}, Spelling{"/global/health;x=/y", "/global/health"},
+                    Spelling{"/global/health/;%zz", "/global/health"}, Spelling{"/global/health;?x", "/global/health"},
+                    Spelling{"/session/s/message;/part", "/session/{sessionID}/message"},
+                    Spelling{"/session;/s/message", "/session"}));
 
 INSTANTIATE_TEST_SUITE_P(
     EverythingElseIsTheWebUi, Routes,
@@ -68,11 +73,12 @@ INSTANTIATE_TEST_SUITE_P(
         Spelling{"/./global/health", "ui"}, Spelling{"/global/health/..", "ui"}, Spelling{"/%2567lobal/health", "ui"},
         Spelling{"/global/health%", "ui"}, Spelling{"/global/health%2", "ui"}, Spelling{"/global/health%zz", "ui"},
         Spelling{"/session/%", "ui"}, Spelling{"/global/health%00", "ui"}, Spelling{"/global/health%20", "ui"},
-        Spelling{"/global/health;x", "ui"}, Spelling{"/globalhealth", "ui"}, Spelling{"/api/fs/read", "ui"},
-        Spelling{"/session/s/nothing", "ui"}, Spelling{"/a/b/c/d/e/f/g/h/i/j/k/l", "ui"},
-        Spelling{"/api/fs/read/a/b/c/d/e/f/g/h/i/%", "ui"}, Spelling{"/session/s/message/m/part/p/q/r/s", "ui"},
-        Spelling{"/assets/index-abc.js", "ui"}, Spelling{"/" + std::string(8000, '/'), "ui"},
-        Spelling{"/" + std::string(8000, 'a'), "ui"}, Spelling{"/ui", "ui"}));
+        Spelling{"/global/health%3bx", "ui"}, Spelling{"/;/global/health", "ui"}, Spelling{"/globalhealth", "ui"},
+        Spelling{"/api/fs/read", "ui"}, Spelling{"/session/s/nothing", "ui"},
+        Spelling{"/a/b/c/d/e/f/g/h/i/j/k/l", "ui"}, Spelling{"/api/fs/read/a/b/c/d/e/f/g/h/i/%", "ui"},
+        Spelling{"/session/s/message/m/part/p/q/r/s", "ui"}, Spelling{"/assets/index-abc.js", "ui"},
+        Spelling{"/" + std::string(8000, '/'), "ui"}, Spelling{"/" + std::string(8000, 'a'), "ui"},
+        Spelling{"/ui", "ui"}));
 
 TEST(RouteTable, IsWhatTheVersionHas) {
     auto const& names = route_names();
@@ -165,9 +171,9 @@ TEST(Acts, SayWhatAPersonsRequestDoesToWhichSession) {
 
 // A prompt that is spelled so that the server takes it and we do not would cost what nobody allowed.
 TEST(Work, IsStartedByWhateverTheServerTakesForAPrompt) {
-    for (std::string const path :
-         {"/session/ses_1/message", "/session/ses_1/prompt_async", "/session/ses_1/command", "/session/ses_1/summarize",
-          "/session/ses_1/init", "/api/session/ses_1/prompt", "/api/session/ses_1/compact"}) {
+    for (std::string const path : {"/session/ses_1/message", "/session/ses_1/prompt_async", "/session/ses_1/command",
+                                   "/session/ses_1/summarize", "/session/ses_1/init", "/api/session/ses_1/prompt",
+                                   "/api/session/ses_1/compact", "/experimental/project/global/copy/generate-name"}) {
         std::string loud, doubled, coded = path;
         for (char const c : path) {
             loud += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -176,8 +182,9 @@ TEST(Work, IsStartedByWhateverTheServerTakesForAPrompt) {
         auto const last = path.rfind('/') + 1;
         constexpr char hex[] = "0123456789abcdef";
         coded.replace(last, 1, {'%', hex[path[last] >> 4], hex[path[last] & 15]});
-        for (auto const& spelled : {path, loud, doubled, coded, path + "/", path + "//", path + "?directory=/x",
-                                    path + "/?a=/b", "/" + path, path + "?"}) {
+        for (auto const& spelled :
+             {path, loud, doubled, coded, path + "/", path + "//", path + "?directory=/x", path + "/?a=/b", "/" + path,
+              path + "?", path + ";", path + ";a?b", path + "/;%zz", path + ";/x"}) {
             EXPECT_TRUE(starts_work("POST", spelled)) << spelled;
             for (auto const* method : {"post", "Post", "PUT", "PATCH", "BREW"})
                 EXPECT_TRUE(starts_work(method, spelled)) << method << spelled;
@@ -185,7 +192,8 @@ TEST(Work, IsStartedByWhateverTheServerTakesForAPrompt) {
                 EXPECT_FALSE(starts_work(method, spelled)) << method << spelled;
         }
         // None of these reaches it there either.
-        for (auto const& other : {path + "/x", path + "%2f", path + ";", "/x/.." + path, path + "%", path + "x"})
+        for (auto const& other : {path + "/x", path + "%2f", path + "%3b", "/x/.." + path, path + "%", path + "x",
+                                  "/;" + path, "/." + path, "/%2e" + path})
             EXPECT_FALSE(starts_work("POST", other)) << other;
     }
 }

@@ -22,6 +22,7 @@ TEST(Tickets, AreUsedOnOneOfTwoRoutes) {
     EXPECT_EQ(pty_connected_by("/api/pty/pty_1/connect"), "pty_1");
     EXPECT_EQ(pty_connected_by("//pty/%70ty_1/CONNECT/"), "pty_1");
     EXPECT_EQ(pty_connected_by("/pty/shells/connect"), "shells");
+    EXPECT_EQ(pty_connected_by("/pty/pty_1/connect?ticket=t;x"), "pty_1") << "no matter in a query";
 }
 
 TEST(Tickets, WhatIsNotClearlyAPtyIsNone) {
@@ -33,7 +34,8 @@ TEST(Tickets, WhatIsNotClearlyAPtyIsNone) {
     }
     for (string const target :
          {"/pty/p", "/pty/p/connect/x", "/x/pty/p/connect", "/api/api/pty/p/connect", "", "/", "/pty/p/connect-token",
-          "/pty/p%2fconnect", "/pty/p/x/../connect", "pty/p/connect", "/?/pty/p/connect", "/pty/p/connec%74%"}) {
+          "/pty/p%2fconnect", "/pty/p/x/../connect", "pty/p/connect", "/?/pty/p/connect", "/pty/p/connec%74%",
+          "/pty/p/connect;", "/pty/p/connect;?ticket=t", "/pty/p/connect/;x"}) {
         EXPECT_EQ(pty_connected_by(target), std::nullopt) << target;
     }
     EXPECT_EQ(pty_connected_by("/pty/" + string(128, 'x') + "/connect"), string(128, 'x'));

@@ -83,6 +83,22 @@ TEST(Listening, DoesNotTakeAClosedWindowForADeadPeer) {
     ::close(*fd);
 }
 
+TEST(Listening, FindsAClientThatVanishedWhileAllWasSilentWithinHalfAMinute) {
+    rt::Address address;
+    address.host = "127.0.0.1";
+    rt::Address bound;
+    auto const fd = open_listener(address, false, bound);
+    ASSERT_TRUE(fd);
+    auto const option = [&](int name) {
+        int value = -1;
+        socklen_t size = sizeof value;
+        EXPECT_EQ(::getsockopt(*fd, IPPROTO_TCP, name, &value, &size), 0);
+        return value;
+    };
+    EXPECT_LE(option(TCP_KEEPIDLE) + option(TCP_KEEPINTVL) * option(TCP_KEEPCNT), 30);
+    ::close(*fd);
+}
+
 TEST(Listening, GoesOnAfterAConnectionThatCouldNotBeTakenIn) {
     State state(1);
     rt::Address address;
@@ -91,7 +107,7 @@ TEST(Listening, GoesOnAfterAConnectionThatCouldNotBeTakenIn) {
     auto const fd = open_listener(address, false, bound);
     ASSERT_TRUE(fd);
     int adopted = 0;
-    auto adopt = [&](rt::PeerPtr peer, std::string) {
+    auto adopt = [&](rt::PeerPtr peer, std::string, ClientCount::Taken) {
         if (++adopted == 1) throw std::bad_alloc();
         peer->close();
     };
@@ -111,6 +127,51 @@ TEST(Listening, GoesOnAfterAConnectionThatCouldNotBeTakenIn) {
     second.connect(there);
     state.bench.advance(std::chrono::milliseconds(100));
     while (adopted < 2) state.bench.io.run_one();
+    listener.stop();
+    state.bench.settle();
+    EXPECT_EQ(state.shard.tasks.running(), 0u);
+}
+
+TEST(Listening, TellsSomeOfOneClientsSurplusAndClosesTheRest) {
+    State state(1);
+    Clients clients;
+    state.shard.parts.clients = &clients;
+    auto snapshot = std::make_shared<Snapshot>();
+    snapshot->limits.connections_per_client = 2;
+    snapshot->gatekeeper = std::make_shared<test::Door>();
+    state.shard.snapshot = snapshot;
+    rt::Address address;
+    address.host = "127.0.0.1";
+    rt::Address bound;
+    auto const fd = open_listener(address, false, bound);
+    ASSERT_TRUE(fd);
+    std::vector<std::pair<rt::PeerPtr, ClientCount::Taken>> adopted;
+    auto adopt = [&](rt::PeerPtr peer, std::string, ClientCount::Taken counted) {
+        adopted.emplace_back(std::move(peer), std::move(counted));
+    };
+    Listener listener(state.shard, *fd, adopt);
+    state.shard.tasks.spawn(listener.run());
+    namespace ip = boost::asio::ip;
+    ip::tcp::endpoint const there(ip::make_address("127.0.0.1"), bound.port);
+    std::vector<ip::tcp::socket> sockets;
+    for (int i = 0; i < 12; ++i) sockets.emplace_back(state.bench.io).connect(there);
+    while (state.notebook.failures.size() < 2) state.bench.io.run_one();
+    EXPECT_EQ(adopted.size(), 10u) << "two that are served and eight that are told why not";
+    EXPECT_EQ(adopted.back().second.count, 10u);
+    EXPECT_EQ(state.notebook.failures.front().side, Side::client);
+    EXPECT_EQ(state.notebook.failures.front().step, Step::accept);
+    EXPECT_EQ(reason_of(state.notebook.failures.front()), Reason::too_many);
+    char byte;
+    error_code why;
+    (void)sockets.back().read_some(boost::asio::buffer(&byte, 1), why);
+    EXPECT_TRUE(why) << "closed at once";
+    for (auto& [peer, counted] : adopted) peer->close();
+    adopted.clear();
+    EXPECT_EQ(clients.connections.clients(), 0u);
+    sockets.emplace_back(state.bench.io).connect(there);
+    while (adopted.empty()) state.bench.io.run_one();
+    adopted.front().first->close();
+    adopted.clear();
     listener.stop();
     state.bench.settle();
     EXPECT_EQ(state.shard.tasks.running(), 0u);

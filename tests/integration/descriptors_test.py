@@ -1,0 +1,106 @@
+#!/usr/bin/env python3
+"""A gateway that has no file descriptors left: it waits without spinning, what is open goes on, whoever asks for
+nothing makes room, and when there are some again all is as before.
+
+Not with sanitizers: UBSan opens a pipe to find out whether memory can be read, and takes its failing for a bad object.
+"""
+
+import resource
+import socket
+import statistics
+import time
+import unittest
+
+from kit import case, gateway
+from kit.crowd import HEALTH, PATIENCE, Crowd, WithCrowds, cpu_seconds, descriptor_limit
+from kit.sse import EventStream
+from kit.websocket import WebSocket
+from kit.wire import Connection
+
+
+class Descriptors(WithCrowds):
+    def setUp(self):
+        if gateway.sanitized():
+            raise unittest.SkipTest("this gateway was built with sanitizers")
+        super().setUp()
+
+    def shrink_descriptors(self, started, free):
+        """So many more than are open now; the gateway raised its limit when it began."""
+        pid = started.program.pid
+        before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptor_limit(pid, free), before[1]))
+        self.addCleanup(resource.prlimit, pid, resource.RLIMIT_NOFILE, before)
+
+    def test_without_descriptors_it_pauses_and_recovers(self):
+        started = self.start()
+        pid = started.program.pid
+        stream = WebSocket(started.client(), "/pty/p/connect")
+        self.addCleanup(stream.connection.close)
+        self.shrink_descriptors(started, free=20)
+        held = []  # streams are at work, so none of them makes room
+        # The last one is told so, or not even taken in.
+        with self.assertRaisesRegex((AssertionError, TimeoutError), "gateway dial too_many|timed out"):
+            while True:
+                held.append(EventStream(started.client(), "/event", timeout=1))
+        with Crowd(started.address, 60) as crowd, Crowd(started.admin_address, 3):
+            self.wait_for("there are none left", lambda: self.accept_failures(started) > 0)
+            asker = socket.socket(socket.AF_UNIX)
+            self.addCleanup(asker.close)
+            asker.connect(str(started.control_socket))
+            asker.sendall(b"hello\n")
+            used, began = cpu_seconds(pid), time.monotonic()
+            echoes = []
+            while time.monotonic() < began + 2:
+                at = time.monotonic()
+                stream.send("still here")
+                self.assertEqual(stream.receive()[1], b"still here")
+                echoes.append(time.monotonic() - at)
+                time.sleep(0.05)
+            used = cpu_seconds(pid) - used
+            print(
+                f"  without descriptors for 2 s: {used * 1000:.0f} ms of processor, echo p50 "
+                f"{statistics.median(echoes) * 1000:.1f} ms, max {max(echoes) * 1000:.1f} ms"
+            )
+            self.assertLess(used, 0.15, "it waits, it does not spin")
+            crowd.say(b"GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            for one in held:
+                one.close()
+            # Each that ends makes room for the next, which has waited in the kernel's queue.
+            self.assertTrue(crowd.hear(PATIENCE, Crowd.all_ended))
+            told = crowd.statuses()
+            self.assertEqual(set(told) - {0}, {401}, told)
+            self.assertGreater(told[401], 40, "a few have lent their descriptor to the next, after half a second")
+        asker.settimeout(PATIENCE)
+        self.assertEqual(asker.recv(100), b"unknown command\n")
+        self.assertEqual(started.client().get(HEALTH).status, 200)
+        self.assertGreater(self.errors(started, side="gateway", step="accept"), 0)
+
+    def accept_failures(self, started):
+        # The admin port may be without descriptors, too: the log says it as well.
+        return sum(entry.get("step") == "accept" for entry in started.log_entries())
+
+    def test_without_descriptors_for_the_upstream_it_says_so(self):
+        started = self.start(timeouts={"idle_upstream": "100ms", "probe_interval": "1h"})
+        client = started.client()
+        one, idle = Connection(started.address), Connection(started.address)
+        self.addCleanup(one.close)
+        self.addCleanup(idle.close)
+        for connection in (idle, one):
+            self.assertEqual(client.get(HEALTH, connection=connection).status, 200)
+        held = EventStream(client, "/event")
+        self.wait_for("idle connections to opencode are gone", lambda: self.upstream.open <= 2)
+        time.sleep(0.6)  # who has just been answered is let be for half a second
+        self.shrink_descriptors(started, free=0)
+        self.assertEqual(client.get(HEALTH, connection=one).status, 200)
+        self.assertTrue(idle.at_end(), "who asked for nothing has lent its descriptor")
+        self.wait_for("and that is free again", lambda: self.upstream.open <= 2)
+        self.shrink_descriptors(started, free=0)
+        answer = client.get(HEALTH, connection=one)
+        self.assertEqual((answer.status, answer.header("x-ocgate-error")), (503, "gateway dial too_many"))
+        self.assertEqual(answer.header("retry-after"), "1")
+        self.shrink_descriptors(started, free=1)
+        self.assertEqual(client.get(HEALTH, connection=one).status, 200)
+
+
+if __name__ == "__main__":
+    case.main()

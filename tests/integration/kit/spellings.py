@@ -1,0 +1,122 @@
+"""Other ways to write a path, and what may be written beside a request to be taken for somebody else."""
+
+HANDSHAKE = (
+    ("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)  # fmt: skip
+
+
+def coded(text, form="%{:02x}"):
+    return "".join(form.format(byte) for byte in text.encode())
+
+
+def spellings(path, host="127.0.0.1"):
+    """{what is done to it: `path` written another way}. Some mean the same to the real server, some nothing, some are
+    refused for what they are."""
+    first, rest = path[1:].split("/", 1) if "/" in path[1:] else (path[1:], None)
+    behind = "" if rest is None else "/" + rest
+    ways = {
+        "nothing": path,
+        "upper case": path.upper(),
+        "two slashes in front": "/" + path,
+        "slashes all over": path.replace("/", "///"),
+        "a slash behind": path + "/",
+        "slashes behind": path + "//",
+        "a letter coded": f"/{coded(path[1:2])}{path[2:]}",
+        "the last letter coded": path[:-1] + coded(path[-1]),
+        "all letters coded": "/" + "/".join(coded(part) for part in path[1:].split("/")),
+        "coded in capitals": "/" + "/".join(coded(part, "%{:02X}") for part in path[1:].split("/")),
+        "coded capitals": "/" + "/".join(coded(part.upper()) for part in path[1:].split("/")),
+        "coded twice": f"/%25{coded(path[1:2])[1:]}{path[2:]}",
+        "its slashes coded": "/" + path[1:].replace("/", "%2f"),
+        "its slashes coded in capitals": "/" + path[1:].replace("/", "%2F"),
+        "a coded slash in front": "/%2f" + path[1:],
+        "a coded slash behind": path + "%2f",
+        "a semicolon": path + ";",
+        "a parameter": path + ";a=b",
+        "a parameter behind a slash": path + "/;a=b",
+        "a parameter with a slash": path + ";/x",
+        "a parameter with a broken code": path + ";%zz",
+        "a parameter and a query": path + ";a?b=c",
+        "an asset as a parameter": path + ";/site.webmanifest",
+        "a parameter of its first part": f"/{first};a=b{behind}",
+        "a coded semicolon": path + "%3ba=b",
+        "an empty query": path + "?",
+        "a query": path + "?a=b",
+        "a query with a path": path + "?/site.webmanifest",
+        "two queries": path + "?a?b",
+        "a dot": "/." + path,
+        "a coded dot": "/%2e" + path,
+        "a dot behind": path + "/.",
+        "up": "/x/.." + path,
+        "up, coded": "/x/%2e%2e" + path,
+        "up, half coded": "/x/.%2E" + path,
+        "up from an asset": "/site.webmanifest/.." + path,
+        "up from an asset, coded": "/site.webmanifest/%2e%2e" + path,
+        "up from an asset, the slash coded": "/site.webmanifest%2f.." + path,
+        "up from an asset's parameter": "/site.webmanifest;/.." + path,
+        "up from a terminal": "/pty/pty_1/connect/../../.." + path,
+        "an asset behind": path + "/site.webmanifest",
+        "an asset behind, and up": path + "/../site.webmanifest",
+        "an asset in its query": path + "?x=/site.webmanifest",
+        "a backslash in front": "/\\" + path[1:],
+        "backslashes": path.replace("/", "\\"),
+        "backslashes but the first": "/" + path[1:].replace("/", "\\"),
+        "up with backslashes": "/x\\.." + path,
+        "absolute": f"http://{host}{path}",
+        "absolute in capitals": f"HTTP://{host}{path}",
+        "absolute and encrypted": f"https://{host}{path}",
+        "absolute, another host": f"http://evil.example{path}",
+        "absolute within": f"/http://{host}{path}",
+        "a host in front": f"//evil.example{path}",
+        "a fragment": path + "#/site.webmanifest",
+        "a coded fragment": path + "%23",
+        "a coded question mark": path + "%3f",
+        "NUL behind": path + "%00",
+        "NUL and an asset behind": path + "%00/site.webmanifest",
+        "a coded space behind": path + "%20",
+        "a coded tab in front": "/%09" + path[1:],
+        "a coded line end": path + "%0d%0aX:%20y",
+        "overlong": path[:-1] + "%c1%" + f"{0x80 | ord(path[-1]) & 0x3f:02x}",
+        "overlong slashes": "/" + path[1:].replace("/", "%c0%af"),
+        "as of old": path[:-1] + f"%u00{ord(path[-1]):02x}",
+        "broken code behind": path + "%",
+        "broken code": path[:-1] + "%zz",
+        "half a letter coded": path[:-1] + coded(path[-1])[:2],
+        "the Kelvin sign for k": path.replace("k", "\u212a"),
+        "the Kelvin sign for k, coded": path.replace("k", "%e2%84%aa"),
+        "a long s": path.replace("s", "\u017f"),
+        "wide slashes": "/" + path[1:].replace("/", "\uff0f"),
+        "wide letters": path[:-1] + chr(ord(path[-1]) + 0xFEE0),
+        "a dotted capital I": path.replace("i", "%c4%b0"),
+        "a soft hyphen": path[:-1] + "%c2%ad" + path[-1],
+        "a byte that is no UTF-8": path + "%ff",
+        "a picture's name": path + ".png",
+        "a star": path + "/*",
+    }  # fmt: skip
+    return {name: target.encode() for name, target in ways.items()}
+
+
+# What somebody may write beside a request to be taken for somebody else, or the request for another one.
+PLEAS = {
+    "nothing": [],
+    "another method": [("X-HTTP-Method-Override", "GET"), ("X-HTTP-Method", "GET"), ("X-Method-Override", "GET")],
+    "another path": [("X-Original-URL", "/site.webmanifest"), ("X-Rewrite-URL", "/site.webmanifest")],
+    "another path's forwarder": [("X-Forwarded-Uri", "/site.webmanifest"), ("X-Forwarded-Path", "/site.webmanifest")],
+    "a near client": [("X-Forwarded-For", "127.0.0.1"), ("X-Real-IP", "127.0.0.1"), ("Forwarded", "for=127.0.0.1")],
+    "a near client of many names": [("X-Client-IP", "::1"), ("True-Client-IP", "::1"), ("CF-Connecting-IP", "::1")],
+    "a name": [("X-Forwarded-User", "alice"), ("Remote-User", "alice"), ("X-WEBAUTH-USER", "alice")],
+    "a health check": [("User-Agent", "kube-probe/1.30"), ("X-Health-Check", "1")],
+    "the gateway itself": [("User-Agent", "ocgate"), ("Via", "1.1 ocgate"), ("X-Ocgate-Internal", "1")],
+    "a cookie": [("Cookie", "session=1; auth=YWxpY2U6; opencode=1; Authorization=Basic")],
+    "our own page": [("Sec-Fetch-Site", "same-origin"), ("Referer", "http://127.0.0.1/"), ("X-CSRF-Token", "1")],
+    "a token": [("Authorization", "Bearer eyJhbGciOiJub25lIn0.e30.")],
+    "no scheme": [("Authorization", "undefined")],
+    "an empty login": [("Authorization", "Basic Og==")],
+    "the server's name alone": [("Authorization", "Basic YWxpY2U6")],
+    "a ticket's field": [("X-OpenCode-Ticket", "1"), ("X-OpenCode-Directory", "/")],
+    "hop by hop": [("Connection", "authorization, x-forwarded-for, cookie"), ("Keep-Alive", "timeout=5")],
+    "an upgrade to something": [("Connection", "Upgrade, HTTP2-Settings"), ("Upgrade", "h2c"), ("HTTP2-Settings", "")],
+    "an upgrade without a connection": [("Upgrade", "websocket"), *HANDSHAKE[2:]],
+    "a preflight's question": [("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "a")],
+}

@@ -1,0 +1,102 @@
+// Peer::lost over the system's sockets: an end that vanished and one that merely does not read look alike to a writer,
+// and must not be treated alike.
+#include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <sys/socket.h>
+
+#include <boost/asio/ip/tcp.hpp>
+
+#include "support/bench.hpp"
+
+namespace ocgate::rt {
+namespace {
+using namespace std::chrono_literals;
+namespace error = asio::error;
+using asio::ip::tcp;
+
+/// From now on the system drops whatever arrives for this socket, acknowledgements and resets included: nobody is
+/// there. Takes no privilege (socket(7), SO_ATTACH_FILTER).
+void vanish(tcp::socket& socket) {
+    sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
+    sock_fprog const program{.len = 1, .filter = &drop};
+    ASSERT_EQ(::setsockopt(socket.native_handle(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+class Lost : public testing::Test {
+protected:
+    Lost() {
+        tcp::acceptor acceptor(bench.io, tcp::v4());
+        acceptor.set_option(asio::socket_base::receive_buffer_size(16 * 1024));
+        acceptor.bind(tcp::endpoint(asio::ip::address_v4::loopback(), 0));
+        acceptor.listen();
+        SystemDialer dialer({.host = "127.0.0.1", .port = acceptor.local_endpoint().port(), .unix_path = {}});
+        auto const dialed = bench.start(dial(dialer));
+        EXPECT_TRUE(bench.wait_until([&] { return dialed->has_value(); }));
+        peer = ***dialed;
+        other.emplace(acceptor.accept());
+    }
+    ~Lost() override {
+        peer = nullptr;
+        EXPECT_TRUE(bench.nothing_left());
+    }
+    Task<boost::system::result<PeerPtr, error_code>> dial(SystemDialer& dialer) {
+        auto dialed = co_await dialer.dial(bench.resources, never, breaker);
+        co_return dialed;
+    }
+    void say(std::string_view words) {
+        Gather bytes{words};
+        EXPECT_EQ(peer->write_now(bytes), error_code());
+    }
+    /// Asked again and again for so long. Two seconds of silence are none of a full receiver's: it answers at most
+    /// twice a second (tcp_invalid_ratelimit).
+    bool ever_lost(std::chrono::seconds time) {
+        bool found = false;
+        (void)bench.wait_until([&] { return found = found || peer->lost(2s); }, time);
+        return found;
+    }
+
+    test::Bench bench{4096};
+    DialBreaker breaker;
+    PeerPtr peer;
+    std::optional<tcp::socket> other;
+};
+
+TEST_F(Lost, WhoeverVanishesWithSomethingOnItsWayToIt) {
+    vanish(*other);
+    say("hello?");
+    EXPECT_TRUE(ever_lost(20s));
+}
+
+TEST_F(Lost, WhoeverVanishesBehindAClosedWindow) {
+    std::string const flood(8'000'000, 'x');
+    say(flood);
+    EXPECT_FALSE(peer->writable());
+    vanish(*other);
+    EXPECT_TRUE(ever_lost(20s));
+}
+
+TEST_F(Lost, NotWhoeverTakesNothing) {
+    std::string const flood(8'000'000, 'x');
+    say(flood);
+    EXPECT_FALSE(peer->writable());
+    EXPECT_FALSE(ever_lost(5s));
+}
+
+TEST_F(Lost, NotWhoeverIsSilentWithNothingOnItsWay) { EXPECT_FALSE(ever_lost(3s)); }
+
+TEST_F(Lost, BreakingOffEndsWhateverIsWaitedFor) {
+    vanish(*other);
+    bool gone = false;
+    peer->listen([&] { gone = true; });
+    peer->break_off();
+    EXPECT_TRUE(bench.wait_until([&] { return gone; }));
+    EXPECT_EQ(peer->ended(), error::connection_reset);
+    auto const read = bench.start(peer->fill());
+    ASSERT_TRUE(read->has_value());
+    EXPECT_EQ(**read, error::connection_reset);
+    Gather bytes{std::string_view("hello?")};
+    EXPECT_TRUE(peer->write_now(bytes));
+}
+
+}  // namespace
+}  // namespace ocgate::rt
