@@ -109,10 +109,11 @@ Reason reason_of(Failure const& failure) noexcept {
     namespace error = boost::asio::error;
     if (failure.why.category() == category) return static_cast<Reason>(failure.why.value());
     if (failure.why == error::timed_out) return Reason::timed_out;
+    // A connection that is reset while it is made was not taken: nothing has been sent on it.
+    if (failure.step == Step::dial) return is_shortage(failure.why) ? Reason::too_many : Reason::refused;
     if (failure.why == error::eof || failure.why == error::connection_reset || failure.why == error::broken_pipe ||
         failure.why == error::connection_aborted)
         return Reason::cut_short;
-    if (failure.step == Step::dial) return is_shortage(failure.why) ? Reason::too_many : Reason::refused;
     return Reason::internal;
 }
 

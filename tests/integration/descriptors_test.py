@@ -12,7 +12,7 @@ import time
 import unittest
 
 from kit import case, gateway
-from kit.crowd import HEALTH, PATIENCE, Crowd, WithCrowds, cpu_seconds, descriptor_limit
+from kit.crowd import HEALTH, PATIENCE, Crowd, WithCrowds, cpu_seconds, descriptor_limit, descriptors
 from kit.sse import EventStream
 from kit.websocket import WebSocket
 from kit.wire import Connection
@@ -30,6 +30,21 @@ class Descriptors(WithCrowds):
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptor_limit(pid, free), before[1]))
         self.addCleanup(resource.prlimit, pid, resource.RLIMIT_NOFILE, before)
+
+    def fill_holes(self, started):
+        """The limit bounds numbers, and a new descriptor takes the lowest: while one below the highest is free, closing
+        a higher one would not help. Connections that ask for nothing take them; they are to be closed by the caller."""
+        fillers = []
+
+        def whole():
+            taken = descriptors(started.program.pid)
+            for _ in range(max(taken) + 1 - len(taken)):
+                fillers.append(Connection(started.address))
+                self.addCleanup(fillers[-1].close)
+            return max(taken) + 1 == len(taken)
+
+        self.wait_for("no number is free between those that are taken", whole)
+        return fillers
 
     def test_without_descriptors_it_pauses_and_recovers(self):
         started = self.start()
@@ -82,18 +97,24 @@ class Descriptors(WithCrowds):
     def test_without_descriptors_for_the_upstream_it_says_so(self):
         started = self.start(timeouts={"idle_upstream": "100ms", "probe_interval": "1h"})
         client = started.client()
-        one, idle = Connection(started.address), Connection(started.address)
+        low, one, idle = (Connection(started.address) for _ in range(3))
         self.addCleanup(one.close)
         self.addCleanup(idle.close)
         for connection in (idle, one):
             self.assertEqual(client.get(HEALTH, connection=connection).status, 200)
         held = EventStream(client, "/event")
         self.wait_for("idle connections to opencode are gone", lambda: self.upstream.open <= 2)
+        low.close()  # leaves a hole below the others
         time.sleep(0.6)  # who has just been answered is let be for half a second
+        fillers = self.fill_holes(started)
         self.shrink_descriptors(started, free=0)
         self.assertEqual(client.get(HEALTH, connection=one).status, 200)
         self.assertTrue(idle.at_end(), "who asked for nothing has lent its descriptor")
         self.wait_for("and that is free again", lambda: self.upstream.open <= 2)
+        most = len(descriptors(started.program.pid)) - len(fillers)
+        for filler in fillers:  # they would lend theirs, too
+            filler.close()
+        self.wait_for("the others are gone", lambda: len(descriptors(started.program.pid)) <= most)
         self.shrink_descriptors(started, free=0)
         answer = client.get(HEALTH, connection=one)
         self.assertEqual((answer.status, answer.header("x-ocgate-error")), (503, "gateway dial too_many"))

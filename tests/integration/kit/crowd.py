@@ -245,9 +245,13 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def descriptors(pid):
+    return {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+
+
 def descriptor_limit(pid, free):
     """The limit (RLIMIT_NOFILE, which bounds their numbers) that leaves room for so many more than there are."""
-    taken = {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
+    taken = descriptors(pid)
     number = 0
     while number in taken or free > 0:
         free -= number not in taken

@@ -47,6 +47,7 @@ TEST(Failure, GivesStatusAndReason) {
         {{gateway, Step::dial, error::no_memory}, 503, Reason::too_many},
         {{gateway, Step::admission, Reason::internal}, 500, Reason::internal},
         {{upstream, Step::dial, error::connection_refused}, 503, Reason::refused},
+        {{upstream, Step::dial, error::connection_reset}, 503, Reason::refused},  // it ended just then
         {{upstream, Step::dial, error::host_not_found}, 503, Reason::refused},
         {{upstream, Step::dial, Reason::timed_out}, 503, Reason::timed_out},
         {{upstream, Step::dial, error::timed_out}, 503, Reason::timed_out},
