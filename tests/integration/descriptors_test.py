@@ -12,7 +12,7 @@ import time
 import unittest
 
 from kit import case, gateway
-from kit.crowd import HEALTH, PATIENCE, Crowd, WithCrowds, cpu_seconds, descriptor_limit, descriptors
+from kit.crowd import HEALTH, PATIENCE, Crowd, WithCrowds, cpu_seconds, descriptor_limit, descriptor_numbers, open_descriptors
 from kit.sse import EventStream
 from kit.websocket import WebSocket
 from kit.wire import Connection
@@ -37,7 +37,7 @@ class Descriptors(WithCrowds):
         fillers = []
 
         def whole():
-            taken = descriptors(started.program.pid)
+            taken = descriptor_numbers(started.program.pid)
             for _ in range(max(taken) + 1 - len(taken)):
                 fillers.append(Connection(started.address))
                 self.addCleanup(fillers[-1].close)
@@ -111,10 +111,10 @@ class Descriptors(WithCrowds):
         self.assertEqual(client.get(HEALTH, connection=one).status, 200)
         self.assertTrue(idle.at_end(), "who asked for nothing has lent its descriptor")
         self.wait_for("and that is free again", lambda: self.upstream.open <= 2)
-        most = len(descriptors(started.program.pid)) - len(fillers)
+        most = open_descriptors(started.program.pid) - len(fillers)
         for filler in fillers:  # they would lend theirs, too
             filler.close()
-        self.wait_for("the others are gone", lambda: len(descriptors(started.program.pid)) <= most)
+        self.wait_for("the others are gone", lambda: open_descriptors(started.program.pid) <= most)
         self.shrink_descriptors(started, free=0)
         answer = client.get(HEALTH, connection=one)
         self.assertEqual((answer.status, answer.header("x-ocgate-error")), (503, "gateway dial too_many"))

@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from kit import case, gateway
-from kit.crowd import EVENT, HEALTH, MIB, PATIENCE, Crowd, WithCrowds, descriptors
+from kit.crowd import EVENT, HEALTH, MIB, PATIENCE, Crowd, WithCrowds, open_descriptors
 from kit.sse import EventStream
 from kit.websocket import WebSocket
 from kit.wire import Client, Connection, basic
@@ -328,7 +328,7 @@ class Dos(WithCrowds):
                 self.wait_for("all is closed", lambda: self.status(started)["exchanges"] == 1)
                 self.wait_for("opencode sees nobody", lambda: self.upstream.streams == 1)  # but the gateway's own
                 resident.append(started.program.status_kb("VmRSS"))
-                opened.append(descriptors(pid))
+                opened.append(open_descriptors(pid))
             took = time.monotonic() - began
             print(f"  {cycles} {what} cycles in {took:.1f} s: resident {resident} kB, descriptors {opened}")
             self.assertLessEqual(opened[2] - opened[1], 8, "but for what is kept idle")
@@ -365,7 +365,7 @@ class Dos(WithCrowds):
     def test_a_neighbour_does_not_keep_a_health_check_out(self):
         started = self.start()
         pid = started.program.pid
-        before = descriptors(pid)
+        before = open_descriptors(pid)
         with Connection(started.admin_address) as kept:
             check = Client(started.admin_address)
             self.assertEqual(check.get("/livez", connection=kept).status, 200)
@@ -374,8 +374,8 @@ class Dos(WithCrowds):
                     slow.say(b"GET /livez HTTP/1.1\r\nX: ")
                     self.assertEqual(check.get("/livez", connection=kept).status, 200, "who has a connection keeps it")
                     self.assertEqual(check.get("/readyz").status, 200)
-                    self.assertLess(descriptors(pid), before + 80)
-        self.wait_for("all is closed", lambda: descriptors(pid) <= before + 2)
+                    self.assertLess(open_descriptors(pid), before + 80)
+        self.wait_for("all is closed", lambda: open_descriptors(pid) <= before + 2)
 
 
 if __name__ == "__main__":

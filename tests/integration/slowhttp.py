@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 from kit import gateway
-from kit.crowd import PlainUpstream, cpu_seconds, descriptors
+from kit.crowd import PlainUpstream, cpu_seconds, open_descriptors
 from kit.wire import basic
 
 HEALTH = "/global/health"
@@ -101,7 +101,7 @@ def run_mode(what, arguments, options, folder, started):
         "cpu": (cpu_seconds(pid) - used) / took,
         "before": before,
         "peak": started.program.status_kb("VmHWM"),
-        "descriptors": descriptors(pid),
+        "descriptors": open_descriptors(pid),
     }
 
 

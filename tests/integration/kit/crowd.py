@@ -241,17 +241,17 @@ class Crowd:
         return counts
 
 
-def descriptors(pid):
+def open_descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
-def descriptors(pid):
+def descriptor_numbers(pid):
     return {int(number) for number in os.listdir(f"/proc/{pid}/fd")}
 
 
 def descriptor_limit(pid, free):
     """The limit (RLIMIT_NOFILE, which bounds their numbers) that leaves room for so many more than there are."""
-    taken = descriptors(pid)
+    taken = descriptor_numbers(pid)
     number = 0
     while number in taken or free > 0:
         free -= number not in taken
