@@ -25,7 +25,11 @@ RUN if command -v apk >/dev/null; then \
 COPY deploy/workspaces/init-workspace deploy/workspaces/backup deploy/workspaces/restore /usr/local/lib/workspaces/
 COPY docker/opencode-entrypoint /usr/local/bin/opencode-entrypoint
 
+ARG REVISION=unknown
+ARG SOURCE=
 LABEL org.opencontainers.image.title="opencode" \
+      org.opencontainers.image.source="${SOURCE}" \
+      org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.description="opencode serve with git, bash, ssh and curl, for use behind opencode-gateway"
 # /data: sessions and logins; a volume. /workspaces: what the agent works on; another. /home/opencode: caches.
 ENV HOME=/home/opencode SHELL=/bin/bash XDG_DATA_HOME=/data XDG_STATE_HOME=/data/state

@@ -10,7 +10,10 @@ install(FILES deploy/systemd/ocgate.sysusers DESTINATION lib/sysusers.d RENAME o
 install(FILES deploy/systemd/ocgate.jsonc DESTINATION /etc/ocgate)
 install(DIRECTORY DESTINATION /etc/ocgate/credentials DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
 install(FILES README.md CHANGELOG.md deploy/RUNBOOK.md DESTINATION ${ocgate_doc} OPTIONAL)
-install(FILES $<TARGET_FILE:ocgate>.cdx.json DESTINATION ${ocgate_doc} OPTIONAL)  # its bill of materials
+# Its bill of materials: where dpkg knows what it was made of, no package without it.
+if(DPKG_QUERY AND CMAKE_BUILD_TYPE STREQUAL "Release")
+  install(FILES $<TARGET_FILE:ocgate>.cdx.json DESTINATION ${ocgate_doc})
+endif()
 install(FILES deploy/package/copyright DESTINATION ${ocgate_doc})
 install(FILES config/ocgate.example.jsonc config/ocgate.schema.json deploy/systemd/opencode.service
   deploy/systemd/notifications.conf DESTINATION ${ocgate_doc}/examples)

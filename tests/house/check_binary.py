@@ -1,16 +1,19 @@
 #!/usr/bin/env python3
-"""Holds the program that ships to what its build promises, read from the ELF file itself.
+"""Holds the program that ships to what its build promises, read from the ELF file and from what lies beside it.
 
     check_binary.py PROGRAM          one line per breach; exit status 0 none, 1 some, 77 cannot run here
 
 How it is hardened: position-independent, relocations read-only before main, no memory that is written and run, no
-search path of its own, stack protector, stack probes, checked string functions and containers, control-flow marks. And
-its bill of materials beside it (PROGRAM.cdx.json): every library that it names is in there, in the version installed.
+search path of its own, stack protector, stack probes, checked string functions and containers, control-flow marks. The
+file shows that a protection is there, not how much of it: that says the compiler itself, asked with each command in
+compile_commands.json. And its bill of materials (PROGRAM.cdx.json): every library that it names is in there, in the
+version installed.
 """
 
 import json
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -82,6 +85,54 @@ def hardening(program):
         yield "large stack frames are not probed: -fstack-clash-protection"
 
 
+def arguments_of(entry):
+    """The compiler and its options, without what they are about: the source, the output and folders of headers."""
+    words = entry.get("arguments") or shlex.split(entry["command"])
+    kept, skip = [], False
+    for word in words:
+        if skip or word in ("-o", "-I", "-isystem", "-MF", "-MT"):
+            skip = not skip
+        elif word != entry["file"] and word not in ("-c", "-MD", "-MMD") and not word.startswith("-I"):
+            kept.append(word)
+    return tuple(kept)
+
+
+def defined(arguments, folder):
+    """{macro: value} that a C++ file compiled like this finds in glibc and libstdc++."""
+    done = subprocess.run([*arguments, "-dM", "-E", "-x", "c++", "-"], input="#include <cstring>\n", cwd=folder,
+                          capture_output=True, text=True, timeout=120, check=False)  # fmt: skip
+    if done.returncode != 0:
+        return None
+    return dict(re.findall(r"^#define (\w+) (.*)$", done.stdout, re.MULTILINE))
+
+
+def compiled(program):
+    """What of the program's own code was compiled with less protection than it should have been."""
+    path = Path(program).resolve().parent / "compile_commands.json"
+    entries = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else []
+    if not entries:
+        yield f"there is no {path.name} beside it that says how it was compiled"
+    alike = {}
+    for entry in entries:
+        alike.setdefault(arguments_of(entry), []).append(entry)
+    for arguments, files in alike.items():
+        which = f"{files[0]['file']}{f' and {len(files) - 1} more' if len(files) > 1 else ''}"
+        macros = defined(arguments, files[0]["directory"])
+        if macros is None:
+            yield f"{which}: the compiler does not take its own command any more"
+            continue
+        level = macros.get("__USE_FORTIFY_LEVEL", "0")
+        if int(level) < 3:
+            yield f"{which}: string functions are checked at level {level} of 3: -D_FORTIFY_SOURCE=3 and -O1 or more"
+        if not {"__SSP_STRONG__", "__SSP_ALL__"} & set(macros):
+            yield f"{which}: some stack frames have no protector: -fstack-protector-strong"
+        if "_GLIBCXX_ASSERTIONS" not in macros:
+            yield f"{which}: containers are not checked: -D_GLIBCXX_ASSERTIONS"
+        probes = [word for word in arguments if word.endswith("stack-clash-protection")]
+        if probes[-1:] != ["-fstack-clash-protection"]:
+            yield f"{which}: large stack frames are not probed: -fstack-clash-protection"
+
+
 def installed_version(package):
     return output("dpkg-query", "-W", "-f", "${Version}", package)
 
@@ -126,7 +177,7 @@ def main():
             raise CannotRun("this is not Linux")
         if not Path(program).is_file():
             raise CannotRun(f"no {program}: cmake --preset release && cmake --build --preset release")
-        breaches = list(hardening(program))
+        breaches = [*hardening(program), *compiled(program)]
         if shutil.which("dpkg-query"):
             breaches += materials(program)
     except CannotRun as why:

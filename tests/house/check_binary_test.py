@@ -10,6 +10,7 @@ import unittest
 from pathlib import Path
 
 import check_binary
+import selftest
 
 SOURCE = """
 #include <cstdio>
@@ -67,6 +68,52 @@ class Hardening(unittest.TestCase):
         self.assertRegex("\n".join(self.breaches(now=("-Wl,-z,now", "-Wl,-rpath,/tmp"))), "RUNPATH|RPATH")
 
 
+STRENGTH = "-O2 -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fstack-clash-protection -D_GLIBCXX_ASSERTIONS"
+# What is written instead, and what is said of it.
+WEAKER = (
+    ("-D_FORTIFY_SOURCE=3", "-D_FORTIFY_SOURCE=2", "level 2 of 3"),
+    ("-D_FORTIFY_SOURCE=3", "-D_FORTIFY_SOURCE=1", "level 1 of 3"),
+    ("-D_FORTIFY_SOURCE=3", "-D_FORTIFY_SOURCE=3 -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2", "level 2 of 3"),
+    ("-D_FORTIFY_SOURCE=3", "", "level 0 of 3"),
+    ("-O2", "-O0", "level 0 of 3"),
+    ("-fstack-protector-strong", "-fstack-protector", "no protector"),
+    ("-fstack-protector-strong", "-fstack-protector-strong -fno-stack-protector", "no protector"),
+    ("-fstack-clash-protection", "-fstack-clash-protection -fno-stack-clash-protection", "not probed"),
+    ("-D_GLIBCXX_ASSERTIONS", "", "containers are not checked"),
+    ("-O2", "-O2 -fno-such-option-at-all=1", "does not take its own command"),
+)
+
+
+@unittest.skipUnless(shutil.which("g++"), "no compiler")
+class Compiled(unittest.TestCase):
+    def setUp(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="ocgate-test-"))
+        self.addCleanup(shutil.rmtree, self.folder)
+
+    def breaches(self, *commands):
+        entries = [
+            {"directory": str(self.folder), "file": f"/src/{number}.cpp",
+             "command": f"g++ -I/src -isystem /usr/include/none {flags} -o {number}.o -c /src/{number}.cpp"}
+            for number, flags in enumerate(commands)
+        ]  # fmt: skip
+        (self.folder / "compile_commands.json").write_text(json.dumps(entries), encoding="utf-8")
+        return "\n".join(check_binary.compiled(self.folder / "program"))
+
+    def test_nothing_is_said_of_strong_ones(self):
+        self.assertEqual(self.breaches(STRENGTH, STRENGTH + " -DMORE"), "")
+        self.assertEqual(self.breaches(STRENGTH.replace("-strong", "-all")), "")
+
+    def test_each_weaker_one_is_told_with_its_file(self):
+        for old, new, said in WEAKER:
+            with self.subTest(said, new=new):
+                told = self.breaches(STRENGTH, STRENGTH.replace(old, new), STRENGTH.replace(old, new))
+                self.assertRegex(told, rf"^/src/1\.cpp and 1 more: .*{said}")
+
+    def test_without_commands_there_is_no_saying(self):
+        self.assertIn("there is no compile_commands.json", "\n".join(check_binary.compiled(self.folder / "program")))
+        self.assertIn("there is no compile_commands.json", self.breaches())
+
+
 @unittest.skipUnless(shutil.which("dpkg-query") and shutil.which("readelf"), "this is not Debian")
 class Materials(unittest.TestCase):
     def setUp(self):
@@ -107,4 +154,4 @@ class Materials(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    selftest.main()

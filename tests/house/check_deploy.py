@@ -3,13 +3,15 @@
 
     check_deploy.py [PART] [ROOT]    prints one line per breach; exit status 0 none, 1 some, 77 cannot run here
 
-    manifests   (default) ports, probes, files, secrets, the order of stopping, security, versions: read from the
-                manifests and from the sources; and that what stands in two places is the same
+    manifests   (default) ports, probes, files, secrets, the order of stopping, security, versions, names of claims:
+                read from the manifests and from the sources; that what stands in two places is the same; and that
+                the RUNBOOK's commands and settings are such (deploy_runbook.py)
     config      the gateway's own words: `ocgate check-config` in the environment of each pod ($OCGATE_BINARY)
     lint        yamllint and shellcheck
     schemas     a validator with the schemas of Kubernetes and app-template, where one stands beside the checkout
 """
 
+import dataclasses
 import importlib.machinery
 import importlib.util
 import os
@@ -24,10 +26,12 @@ try:
     import yaml
 
     import deploy_pods
+    import deploy_runbook
 except ModuleNotFoundError as missing:  # said by main: Debian's python3-yaml
     yaml, NO_YAML = None, missing
 
 SKIPPED = 77
+SANDBOXED = ("auto", "on")
 FOLDERS = ("deploy/flux/opencode/app", "deploy/kubernetes")
 VALIDATOR = Path("../shared/schemas/validate.py")
 YAMLLINT = """{extends: default, rules: {line-length: {max: 130, ignore: "*_test.yaml"}, braces: {max-spaces-inside: 1},
@@ -57,18 +61,23 @@ class Facts:
         self.admin = int(default("/admin_listen").rpartition(":")[2])
         self.upstream = default("/upstream/url").removeprefix("http://")
         self.drain = default("/timeouts/drain")
+        self.keep_alive = default("/timeouts/keep_alive")
         self.admin_paths = set(re.findall(r'path == "(/\w+)"', read("src/ops/admin.cpp")))
         self.commands = set(re.findall(r'Command::Kind::\w+, "([\w-]+)"', re.sub(r"\s+", " ", read("src/app/cli.cpp"))))
-        self.sources = "\n".join(path.read_text(encoding="utf-8") for path in (root / "src/app").glob("*.cpp"))
+        files = [*(root / "src/app").glob("*.cpp"), *(root / "src/base").glob("*.cpp")]
+        self.sources = "\n".join(path.read_text(encoding="utf-8") for path in files)
         milliseconds = re.search(r"insist_time\{([\d']+)\}", read("src/app/gateway_inside.hpp"))[1]
         self.insist = int(milliseconds.replace("'", "")) / 1000
         self.version = re.search(r"project\(\S+ VERSION ([\d.]+)", read("CMakeLists.txt"))[1]
         self.opencode = re.search(r"^version=(\S+)", read("deploy/local/opencode"), re.MULTILINE)[1]
-        self.entrypoint = None
+        self.entrypoint = self.image_sandbox = None
         dockerfile = root / "docker/Dockerfile"
         if dockerfile.is_file():
-            found = re.search(r'^ENTRYPOINT \["([^"]+)"', dockerfile.read_text(encoding="utf-8"), re.MULTILINE)
+            text = dockerfile.read_text(encoding="utf-8")
+            found = re.search(r'^ENTRYPOINT \["([^"]+)"', text, re.MULTILINE)
             self.entrypoint = found and found[1]
+            variables = dict(re.findall(r"^ENV (\w+)=(.*)$", text, re.MULTILINE))
+            self.image_sandbox = variables.get("OCGATE_SANDBOX", "unset")
 
 
 def config_of(deployment):
@@ -276,6 +285,8 @@ def check_confinement(pod):
         yield "the pod lacks runAsNonRoot or seccompProfile RuntimeDefault"
     if not user.get("fsGroup"):
         yield "without fsGroup nobody but root can write to new volumes"
+    if pod.management != "Parallel":
+        yield "without podManagementPolicy Parallel a pod that never gets ready keeps the mended one from being made"
     for one in pod.containers.values():
         security = one.security
         if (
@@ -293,12 +304,134 @@ def check_confinement(pod):
             yield f"the route {name} has no timeouts.request 0s: streams would end after 15 s"
 
 
+def check_sandbox(deployment, facts):
+    """Said where the gateway is deployed, and never `off`: what stands there has to be seen by whoever changes it."""
+    gateway, _ = the_two(deployment.pod)
+    said = {"the gateway's": gateway.env.get("OCGATE_SANDBOX", "unset"), "the image's": facts.image_sandbox}
+    for whose, value in said.items():
+        if value not in (None, *SANDBOXED):
+            yield f"{whose} OCGATE_SANDBOX is {value}, not {' or '.join(SANDBOXED)}"
+
+
 def check_versions(deployment, facts):
     gateway, opencode = the_two(deployment.pod)
     if gateway.tag != facts.version:
         yield f"{gateway.image}:{gateway.tag} is not this version, {facts.version}"
     if opencode.tag != facts.opencode:
         yield f"{opencode.image}:{opencode.tag} is not the version this was tested with, {facts.opencode}"
+
+
+def check_policy(deployment, facts):
+    pod = deployment.pod
+    routes = {name for name, _ in pod.routes}
+    named = {target["name"] for spec in pod.policies for target in spec["targetRefs"]}
+    if len(pod.policies) != 1 or named != routes:
+        yield f"BackendTrafficPolicy: {len(pod.policies)} of them, for the routes {named}, not {routes}"
+    keep_alive = config_of(deployment).get("timeouts", {}).get("keep_alive", facts.keep_alive)
+    for spec in pod.policies:
+        http = spec.get("timeout", {}).get("http", {})
+        if "retry" in spec or "compressor" in spec or http.get("requestTimeout") != "0s":
+            yield "BackendTrafficPolicy: it repeats prompts, holds events back, or ends long answers"
+        if seconds(http.get("connectionIdleTimeout", "1h")) >= seconds(keep_alive):
+            yield f"BackendTrafficPolicy: Envoy would use connections that the gateway closes after {keep_alive}"
+
+
+def check_variants(deployment, facts, root):
+    """What the comments of the values offer instead: sessions and backups have to be found as before."""
+    (release,) = (one for _, one in deployment.documents if one["kind"] == "HelmRelease")
+    name = release["metadata"]["name"]
+
+    def shape(values):
+        return {
+            claim: {key: item.get(key) for key in ("accessMode", "storageClass", "retain", "labels")}
+            for claim, item in deploy_pods.claims_of_values(values, name).items()
+        }
+
+    shipped = shape(release["spec"]["values"])
+    for what, values in deploy_pods.variants_of_values(root / "deploy/helm/values.yaml"):
+        pod = deploy_pods.pod_of_values(values, deployment.where, name)
+        for claim, item in shape(values).items():
+            if shipped.get(claim) != item:
+                yield f"{what}: the claim {claim} is another than {sorted(shipped)}: what is stored would seem lost"
+        for breach in check_files(dataclasses.replace(deployment, pod=pod), facts):
+            yield f"{what}: {breach}"
+
+
+def check_jobs(deployment, root, claims):
+    """Backup and restore by jobs of their own: as the pod, on its claims."""
+    pod = deployment.pod
+    app = pod.containers["app"]
+    runbook = (root / deploy_runbook.RUNBOOK).read_text(encoding="utf-8")
+    for _, one in deploy_pods.documents_in(root / "deploy/workspaces", root):
+        name = f"{one['kind']} {one['metadata']['name']}"
+        spec = one["spec"].get("jobTemplate", one)["spec"]["template"]["spec"]
+        (container,) = spec["containers"]
+        if spec["securityContext"] != pod.options["securityContext"]:
+            yield f"{name}: it runs as {spec['securityContext']}, opencode does not"
+        if container["image"] != f"{app.image}:{app.tag}":
+            yield f"{name}: its image is {container['image']}, opencode's {app.image}:{app.tag}"
+        named = {
+            volume["name"]: volume["persistentVolumeClaim"]["claimName"]
+            for volume in spec["volumes"]
+            if "persistentVolumeClaim" in volume
+        }
+        for volume, claim in named.items():
+            if claim not in {*claims, "opencode-backups"}:
+                yield f"{name}: the chart makes no claim {claim}, but {sorted(claims)}"
+            if claim in claims and f"{claim} }}/{volume}-{pod.name}-0 }}/" not in runbook:
+                yield f"{name}: the RUNBOOK does not make {volume}-{pod.name}-0 (deploy/kubernetes) of {claim}"
+        for mount in container["volumeMounts"]:
+            there = app.mounts.get(mount["mountPath"])
+            if mount["name"] in ("data", "workspaces"):
+                if not there or (there.volume, there.sub_path) != (mount["name"], mount.get("subPath", "")):
+                    yield f"{name}: it has another {mount['mountPath']} than opencode"
+
+
+# What brings the kinds, as ks.yaml names it.
+BRINGS = {
+    "ServiceMonitor": "kube-prometheus-stack",
+    "PrometheusRule": "kube-prometheus-stack",
+    "HTTPRoute": "envoy-gateway",
+    "ExternalSecret": "onepassword",
+}
+
+
+def check_ks(root, app):
+    """A kind that is not there yet stops all that is applied with it."""
+    folder = root / "deploy/flux" / app
+    documents = [one for _, one in deploy_pods.documents_in(folder / "app", root)]
+    kinds = {one["kind"] for one in documents}
+    for one in documents:
+        values = one["spec"]["values"] if one["kind"] == "HelmRelease" else {}
+        kinds |= {kind for key, kind in (("serviceMonitor", "ServiceMonitor"), ("route", "HTTPRoute")) if key in values}
+    with (folder / "ks.yaml").open(encoding="utf-8") as text:
+        first = next(iter(yaml.safe_load_all(text)))
+    awaited = {one["name"] for one in first["spec"]["dependsOn"]}
+    for missing in sorted({BRINGS[kind] for kind in kinds & set(BRINGS)} - awaited):
+        yield f"ks.yaml: {app} does not wait for {missing}"
+
+
+def check_one_machine(root):
+    """Docker and a server: the same sandbox, and an agent that has to ask."""
+    with (root / "docker/compose.yaml").open(encoding="utf-8") as text:
+        services = yaml.safe_load(text)["services"]
+    said = str(services["gateway"]["environment"].get("OCGATE_SANDBOX", "unset"))
+    if re.sub(r"^\$\{\w+:-(.*)\}$", r"\1", said) not in SANDBOXED:
+        yield f"docker/compose.yaml: the gateway's OCGATE_SANDBOX is {said}, not {' or '.join(SANDBOXED)}"
+    unit = deploy_pods.jsonc((root / "deploy/systemd/ocgate.jsonc").read_text(encoding="utf-8"))
+    if unit.get("sandbox") != "on":  # Debian 12 has all of it
+        yield f"deploy/systemd/ocgate.jsonc: sandbox is {unit.get('sandbox')}, not on"
+
+    source = "deploy/opencode/opencode.host.json"
+    path = services["opencode"]["environment"].get("OPENCODE_CONFIG")
+    mounts = [re.sub(r"^\$\{\w+:-([^}]*)\}", r"\1", one) for one in services["opencode"]["volumes"]]
+    if f"../{source}:{path}:ro" not in mounts:
+        yield f"docker/compose.yaml: opencode's OPENCODE_CONFIG is {path}, {source} is not mounted there, read-only"
+    service = (root / "deploy/systemd/opencode.service").read_text(encoding="utf-8")
+    path = next(iter(re.findall(r"^Environment=OPENCODE_CONFIG=(\S+)$", service, re.MULTILINE)), None)
+    install = (root / "deploy/install").read_text(encoding="utf-8")
+    if not path or not re.search(r'install -m 0644 "\$root/%s" %s$' % (source, path), install, re.MULTILINE):
+        yield f"deploy/install does not put {source} where opencode.service looks for it ({path})"
 
 
 def check_flux(deployment, root):
@@ -310,20 +443,17 @@ def check_flux(deployment, root):
             by_kind.setdefault(one["kind"], []).append(one)
     for _, one in deployment.documents:
         by_kind.setdefault(one["kind"], []).append(one)
-    routes = {name for name, _ in deployment.pod.routes}
-    for policy in by_kind.get("BackendTrafficPolicy", [{}]):
-        spec = policy.get("spec", {})
-        if {target["name"] for target in spec.get("targetRefs", [])} != routes:
-            yield f"BackendTrafficPolicy: it is not for the route {routes}"
-        timeout = spec.get("timeout", {}).get("http", {}).get("requestTimeout")
-        if "retry" in spec or "compressor" in spec or timeout != "0s":
-            yield "BackendTrafficPolicy: it repeats prompts, holds events back, or ends long answers"
     (release,) = by_kind["HelmRelease"]
-    claims = {
-        f"{release['metadata']['name']}-{name}": item.get("labels", {})
-        for name, item in release["spec"]["values"]["persistence"].items()
-        if item["type"] == "persistentVolumeClaim"
-    }
+    made = deploy_pods.claims_of_values(release["spec"]["values"], release["metadata"]["name"])
+    claims = {name: item.get("labels", {}) for name, item in made.items()}
+    yield from check_jobs(deployment, root, claims)
+    refreshed = {}
+    for one in by_kind["ExternalSecret"]:
+        for entry in one["spec"].get("data", []):
+            refreshed.setdefault(entry["remoteRef"]["property"], set()).add(one["spec"]["refreshInterval"])
+    for field, intervals in refreshed.items():
+        if len(intervals) > 1:
+            yield f"the Secrets that hold {field} are refreshed at {sorted(intervals)}: they would differ for so long"
     for kind in ("ReplicationSource", "ReplicationDestination"):
         for one in by_kind.get(kind, []):
             claim = one["spec"].get("sourcePVC") or one["spec"]["restic"]["destinationPVC"]
@@ -376,7 +506,9 @@ def check_manifests(root):
     facts = Facts(root)
     deployments = [deploy_pods.read(root / folder, root) for folder in FOLDERS]
     for deployment in deployments:
-        for check in (check_ports, check_files, check_secrets, check_stopping, check_versions):
+        for check in (
+            check_ports, check_files, check_secrets, check_stopping, check_sandbox, check_policy, check_versions,
+        ):  # fmt: skip
             for breach in check(deployment, facts):
                 yield f"{deployment.where}: {breach}"
     pods = [deployment.pod for deployment in deployments]
@@ -388,7 +520,21 @@ def check_manifests(root):
             yield f"{pod.where}: {breach}"
     for breach in check_flux(deployments[0], root):
         yield f"deploy/flux/opencode: {breach}"
+    for breach in check_variants(deployments[0], facts, root):
+        yield f"deploy/helm/values.yaml: {breach}"
+    yield from check_ks(root, "opencode")
+    config = config_of(deployments[0])
+    if ntfy.is_dir():
+        yield from check_ks(root, "ntfy")
+        with (ntfy / "resources/server.yml").open(encoding="utf-8") as text:
+            hosts = yaml.safe_load(text).get("proxy-trusted-hosts")
+        if hosts != ",".join(config["trusted_proxies"]):
+            yield f"ntfy's proxy-trusted-hosts are {hosts}, the gateway's trusted_proxies {config['trusted_proxies']}"
+    yield from check_one_machine(root)
     yield from check_copies(root, deployments)
+    with (root / "docker/compose.yaml").open(encoding="utf-8") as text:
+        services = yaml.safe_load(text)["services"]
+    yield from deploy_runbook.breaches(root, deployments[1], facts, config_of(deployments[1]), services)
 
 
 # --- config -----------------------------------------------------------------------------------------------------------
@@ -498,16 +644,24 @@ def check_schemas(root, skipped):
     outside += ["ConfigMap/opencode-gateway-config"]
     externals = [word for name in outside for word in ("--external", name)]
     found = []
-    for arguments in (
-        ["--flux-var", "SECRET_DOMAIN", "--external", "Secret/cluster-secrets", "deploy/flux"],
-        [*externals, "--values", "deploy/helm/values.yaml"],
-        *([name] for name in ("deploy/kubernetes", "deploy/workspaces", "docker") if (root / name).is_dir()),
-    ):
-        done = subprocess.run([python, str(validator), "--strict", *arguments], cwd=root, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
-        print(f"{arguments[-1]}: {done.stdout.strip().splitlines()[-1] if done.stdout.strip() else done.returncode}")
-        if done.returncode != 0:
-            found.append(done.stdout.strip())
+    with tempfile.TemporaryDirectory() as folder:
+        variants = []
+        for number, (_, values) in enumerate(deploy_pods.variants_of_values(root / "deploy/helm/values.yaml")):
+            path = Path(folder, f"variant-{number}.yaml")
+            path.write_text(yaml.safe_dump(values), encoding="utf-8")
+            variants.append([*externals, "--values", str(path)])
+        for arguments in (
+            ["--flux-var", "SECRET_DOMAIN", "--external", "Secret/cluster-secrets", "deploy/flux"],
+            [*externals, "--values", "deploy/helm/values.yaml"],
+            *variants,
+            *([name] for name in ("deploy/kubernetes", "deploy/workspaces", "docker") if (root / name).is_dir()),
+        ):
+            done = subprocess.run([python, str(validator), "--strict", *arguments], cwd=root, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True, check=False)  # fmt: skip
+            said = done.stdout.strip()
+            print(f"{arguments[-1]}: {said.splitlines()[-1] if said else done.returncode}")
+            if done.returncode != 0:
+                found.append(said)
     return found
 
 

@@ -53,6 +53,8 @@ class Pod:
     service_ports: set = field(default_factory=set)
     allowed: list = field(default_factory=list)  # ports that the NetworkPolicy lets in
     routes: list = field(default_factory=list)  # (name, timeouts)
+    policies: list = field(default_factory=list)  # specs of BackendTrafficPolicies
+    management: str = "OrderedReady"  # podManagementPolicy
 
 
 @dataclass
@@ -98,6 +100,50 @@ def _image(reference):
     return (name, tag) if name and "/" not in tag else (reference, "")
 
 
+def _volume(volume):
+    """(kind, name of the ConfigMap or Secret) of what Kubernetes calls a volume."""
+    kind = next(key for key in volume if key != "name")
+    of = volume[kind]
+    return "items" if "items" in of else kind, of.get("secretName") or of.get("name")
+
+
+def claims_of_values(values, release):
+    """{name of the claim: its item}, as the chart names them: by its release alone where there is but one."""
+    items = {
+        name: item
+        for name, item in _listed(values.get("persistence")).items()
+        if item["type"] == "persistentVolumeClaim" and "existingClaim" not in item
+    }
+    claims = {}
+    for identifier, item in items.items():
+        name = release
+        if len(items) > 1 and not name.endswith(f"-{identifier}") and name != identifier:
+            name += f"-{identifier}"
+        suffix = item.get("suffix")
+        if suffix and not name.endswith(f"-{suffix}"):
+            name += f"-{suffix}"
+        claims[item.get("forceRename", name).lower()] = item
+    return claims
+
+
+def variants_of_values(path):
+    """[(what, values)]: the values with what their comments offer instead, uncommented."""
+    text = path.read_text(encoding="utf-8")
+
+    def uncommented(heading, indent):
+        assert heading in text, f"{path}: there is no variant {heading!r} any more: mend deploy_pods.py"
+        lines = text.partition(heading)[2].splitlines()[1:]
+        until = next(n for n, line in enumerate(lines) if not re.match(rf"{indent}(?![A-Z])", line))
+        return yaml.safe_load("\n".join(line[len(indent) :] for line in lines[:until]))
+
+    nas = yaml.safe_load(text)
+    nas["persistence"].update(uncommented("# Workspaces on a NAS instead", "  # "))
+    one = yaml.safe_load(text)
+    del one["persistence"]["workspaces"]
+    one["persistence"]["data"].update(uncommented("# One volume for everything instead", "  #   "))
+    return [("workspaces on a NAS", nas), ("one volume", one)]
+
+
 def pod_of_values(values, where, release):
     """Of app-template's values with one controller."""
     (controller_name, controller), *more = _listed(values["controllers"]).items()
@@ -108,7 +154,7 @@ def pod_of_values(values, where, release):
         kind = {"persistentVolumeClaim": "claim"}.get(item["type"], item["type"])
         if "items" in item:
             kind = "items"
-        volumes[name] = (kind, item.get("name"))
+        volumes[name] = _volume(item["volumeSpec"]) if kind == "custom" else (kind, item.get("name"))
         for container, entries in item.get("advancedMounts", {}).get(controller_name, {}).items():
             for one in entries:
                 mounts.setdefault(container, {})[one["path"]] = Mount(
@@ -131,6 +177,9 @@ def pod_of_values(values, where, release):
         where, release, options.get("terminationGracePeriodSeconds", 30), options, containers, volumes,
         controller.get("annotations", {}),
     )  # fmt: skip
+    pod.management = controller.get("statefulset", {}).get("podManagementPolicy", pod.management)
+    raw = _listed(values.get("rawResources")).values()
+    pod.policies = [one["spec"] for one in raw if one["kind"] == "BackendTrafficPolicy"]
     services = _listed(values.get("service"))
     for name, monitor in _listed(values.get("serviceMonitor")).items():
         for endpoint in monitor["endpoints"]:
@@ -157,9 +206,7 @@ def pod_of_stateful_set(document, where, images):
     spec = document["spec"]["template"]["spec"]
     volumes = {one["metadata"]["name"]: ("claim", None) for one in document["spec"].get("volumeClaimTemplates", [])}
     for volume in spec.get("volumes", []):
-        kind = next(key for key in volume if key != "name")
-        of = volume[kind]
-        volumes[volume["name"]] = ("items" if "items" in of else kind, of.get("secretName") or of.get("name"))
+        volumes[volume["name"]] = _volume(volume)
     containers = {}
     for group in ("initContainers", "containers"):
         for one in spec.get(group, []):
@@ -180,9 +227,11 @@ def pod_of_stateful_set(document, where, images):
                 },
                 one.get("securityContext", {}), one.get("resources", {}),
             )  # fmt: skip
-    return Pod(
+    pod = Pod(
         where, document["metadata"]["name"], spec.get("terminationGracePeriodSeconds", 30), spec, containers, volumes
     )
+    pod.management = document["spec"].get("podManagementPolicy", pod.management)
+    return pod
 
 
 def _around_stateful_set(pod, documents):
@@ -200,6 +249,8 @@ def _around_stateful_set(pod, documents):
             for rule in spec["rules"]:
                 pod.routes.append((one["metadata"]["name"], rule.get("timeouts", {})))
                 pod.traffic += [(str(where), backend["port"]) for backend in rule["backendRefs"]]
+        elif kind == "BackendTrafficPolicy":
+            pod.policies.append(spec)
         elif kind == "PodMonitor":
             for end in spec["podMetricsEndpoints"]:
                 pod.metrics.append((str(where), named.get(end["port"]), end.get("path", "/metrics")))

@@ -5,6 +5,7 @@ and the gateway in its container's environment, only that the mounts are folders
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -229,6 +230,7 @@ class OwnNtfy(unittest.TestCase):
             text = text.replace(old, new)
         config = self.root / "server.yml"
         config.write_text(text, encoding="utf-8")
+        self.text = text
         program = Program("ntfy", [self.binary, "serve", "--config", config], env=env)
         self.addCleanup(program.kill)
         deadline = time.monotonic() + 30
@@ -259,6 +261,19 @@ class OwnNtfy(unittest.TestCase):
         # What the gateway does when something was answered.
         self.assertEqual(tells.request("PUT", "/opencode/seq-1", body=b"asked").status, 200)
         self.assertEqual(tells.request("PUT", "/opencode/seq-1/clear").status, 200)
+
+    def test_a_strangers_guesses_lock_nobody_else_out(self):
+        """All come from Envoy, and those from outside through the tunnel's pod, which Envoy adds behind their address."""
+        address, _ = self.start()
+        (pods,) = re.findall(r'^proxy-trusted-hosts: "([\d.]+)\.0\.0/16"', self.text, re.MULTILINE)
+
+        def read(user, password, source):
+            extra = [("X-Forwarded-For", f"{source}, {pods}.3.4")]
+            return Client(address, user, password, extra=extra).get("/opencode/json?poll=1").status
+
+        guesses = [read("phone", f"guess {n}", "198.51.100.66") for n in range(40)]
+        self.assertEqual((guesses[0], guesses[-1]), (401, 429))
+        self.assertEqual(read("phone", "of the phone", "203.0.113.7"), 200)
 
 
 if __name__ == "__main__":

@@ -76,9 +76,12 @@ class Compose(InFolder):
         self.assertEqual(stat.S_IMODE(folder.stat().st_mode), 0o700)
         for name in ("password", "upstream-password", "ntfy-topic", "grafana-password"):
             self.assertRegex(made[name], r"^[A-Za-z0-9_-]{32}$")
-            self.assertEqual(stat.S_IMODE((folder / name).stat().st_mode), 0o444)  # containers have users of their own
+            # Containers have users of their own; the runbook changes passwords in place, without being root.
+            self.assertEqual(stat.S_IMODE((folder / name).stat().st_mode), 0o644)
         self.assertEqual(len(set(made.values()) - {""}), 4)
+        (folder / "password").chmod(0o444)  # as earlier versions made them
         self.secrets()
+        self.assertEqual(stat.S_IMODE((folder / "password").stat().st_mode), 0o644)
         self.assertEqual({path.name: path.read_text() for path in folder.iterdir()}, made)
         for service in self.services.values():
             for secret in service.get("secrets", ()):
@@ -105,7 +108,7 @@ class Compose(InFolder):
     def test_what_is_mounted_is_there(self):
         for service in self.services.values():
             for volume in service.get("volumes", ()):
-                source = volume.split(":")[0]
+                source = re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", volume).split(":")[0]
                 if source.startswith("."):
                     self.assertTrue((DOCKER / source).exists(), source)
                 else:
@@ -189,6 +192,76 @@ class Units(InFolder):
             if not found:
                 self.skipTest(f"systemd-analyze security works otherwise here: {done.stderr.strip()[:200]}")
             self.assertLessEqual(float(found[1]), most, unit.name)
+
+
+class Package(InFolder):
+    """What dpkg runs and asks; tests/images/deb installs the whole."""
+
+    def postinst(self, *words):
+        """It, in a system below self.root, with its programs that need root noting what they are told."""
+        tools = self.root / "tools"
+        tools.mkdir(exist_ok=True)
+        for name in ("chown", "systemctl", "systemd-sysusers"):
+            (tools / name).write_text(f'#!/bin/sh\nfor last; do :; done\necho "{name} $*"\n'
+                                      f'[ {name} != chown ] || [ -e "$last" ]\n')  # fmt: skip
+            (tools / name).chmod(0o755)
+        return subprocess.run(
+            ["sh", REPOSITORY / "deploy/package/postinst", *words], capture_output=True, text=True, check=False,
+            env={"PATH": f"{tools}:{os.environ['PATH']}", "DPKG_ROOT": str(self.root)},
+        )  # fmt: skip
+
+    def test_a_configuration_that_was_removed_is_no_failure(self):
+        etc = self.root / "etc/ocgate"
+        (etc / "credentials").mkdir(parents=True)
+        config = etc / "ocgate.jsonc"
+        config.write_text("{}")
+        done = self.postinst("configure", "")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"chown root:ocgate {config}", done.stdout)
+        self.assertIn("put passwords into", done.stdout)
+        for path, mode in ((etc, 0o750), (config, 0o640), (etc / "credentials", 0o700)):
+            self.assertEqual(stat.S_IMODE(path.stat().st_mode), mode, path)
+        config.unlink()
+        done = self.postinst("configure", "0.1.0")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertFalse(config.exists())
+
+    def test_an_edited_configuration_stays_and_nobody_is_asked(self):
+        if os.geteuid() != 0 or not shutil.which("dpkg-deb"):
+            self.skipTest("needs root and dpkg")
+        options = re.findall(r"Dpkg::Options::=(--\S+)", read("deploy/install"))
+        admin = self.root / "system/var/lib/dpkg"
+        for name in ("info", "updates", "triggers"):
+            (admin / name).mkdir(parents=True)
+        for name in ("status", "available"):
+            (admin / name).touch()
+        for version in ("1", "2"):
+            tree = self.root / f"tree{version}"
+            (tree / "DEBIAN").mkdir(parents=True)
+            (tree / "etc").mkdir()
+            (tree / "etc/conf").write_text(f"of version {version}\n")
+            (tree / "DEBIAN/conffiles").write_text("/etc/conf\n")
+            (tree / "DEBIAN/control").write_text(
+                f"Package: x\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@x>\nDescription: x\n"
+            )
+            subprocess.run(["dpkg-deb", "-b", tree, self.root / f"{version}.deb"], check=True, capture_output=True)
+
+        def install(version, *words):
+            return subprocess.run(
+                ["dpkg", f"--root={self.root}/system", f"--log={self.root}/log", *words, "-i",
+                 self.root / f"{version}.deb"],
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
+                env={**os.environ, "DEBIAN_FRONTEND": "noninteractive"},
+            )  # fmt: skip
+
+        self.assertEqual(install("1").returncode, 0)
+        conf = self.root / "system/etc/conf"
+        conf.write_text("mine\n")
+        self.assertEqual(install("2").returncode, 1, "dpkg asks no more: this test shows nothing")
+        done = install("2", *options)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(conf.read_text(), "mine\n")
+        self.assertEqual(conf.with_name("conf.dpkg-dist").read_text(), "of version 2\n")
 
 
 class Entrypoint(InFolder):

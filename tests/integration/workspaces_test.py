@@ -1,14 +1,19 @@
 #!/usr/bin/env python3
 """deploy/workspaces: real repositories over file, a token and ssh; a real opencode's store, backed up and restored."""
 
+import contextlib
 import hashlib
 import os
 import shutil
+import socket
+import sqlite3
 import stat
 import subprocess
 import tempfile
 import threading
+import time
 import unittest
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from kit import case, opencode
@@ -185,6 +190,104 @@ class InitWorkspace(InFolder):
                 self.assertEqual(self.git(api, "rev-parse", "HEAD"), head)
                 self.assertEqual(self.git(api, "diff", "--cached"), staged_before)
 
+    def test_ignored_files_are_not_overwritten(self):
+        origin, author = self.new_origin()
+        self.commit(author, ".gitignore", ".env\nbuild/\n", push=True)
+        self.init_well(f"api file://{origin}")
+        api = self.workspaces / "api"
+        (api / ".env").write_text("SECRET=mine")
+        (api / "build").mkdir()
+        (api / "build" / "kept").write_text("mine")
+        self.commit(author, "new.txt", "new", push=True)
+        # As long as they are not in the way, they are no reason to stay behind.
+        self.assertIn("main forwarded", self.init_well(f"api file://{origin}"))
+        head = self.git(api, "rev-parse", "HEAD")
+        for theirs in (".env", "build"):
+            with self.subTest(theirs):
+                self.git(author, "rm", "-q", "--cached", ".gitignore", check=False)
+                (author / theirs).write_text("theirs")
+                self.git(author, "add", "-f", theirs)
+                self.git(author, "commit", "-q", "-m", theirs)
+                self.git(author, "push", "-q", "origin", "main")
+                done = self.init(f"api file://{origin}")
+                self.assertEqual(done.returncode, 2, done.stderr)
+                self.assertIn("api: cannot be forwarded; it stays as it was", done.stderr)
+                self.assertIn(theirs, done.stderr)
+                self.assertEqual((api / ".env").read_text(), "SECRET=mine")
+                self.assertEqual((api / "build" / "kept").read_text(), "mine")
+                self.assertEqual(self.git(api, "rev-parse", "HEAD"), head)
+                self.assertEqual(self.git(api, "status", "--porcelain"), "")
+
+    def test_a_server_that_is_silent_holds_nobody_up(self):
+        origin, _ = self.new_origin()
+        with socket.create_server(("127.0.0.1", 0)) as mute:  # takes connections and says nothing
+            there = f"127.0.0.1:{mute.getsockname()[1]}"
+            self.init_well(f"old file://{origin}")
+            old = self.workspaces / "old"
+            self.git(old, "remote", "set-url", "origin", f"http://{there}/old.git")
+            lines = (f"old http://{there}/old.git", f"first https://{there}/first.git", f"api file://{origin}")
+            done = self.init(*lines, GIT_ANSWER_LIMIT="4")
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"old: {there} does not answer within 4 s", done.stderr)
+            self.assertIn("old: cannot be fetched; it stays as it was", done.stderr)
+            self.assertIn(f"first: not asked for, since {there} did not answer", done.stderr)
+            self.assertIn("api: cloned", done.stderr)
+            self.assertEqual(sorted(os.listdir(self.workspaces)), [".init-workspace.lock", "api", "old", "scratch"])
+
+    def test_a_transfer_that_does_not_end_is_ended(self):
+        origin, _ = self.new_origin()
+        tools, asked, stuck = self.root / "tools", self.root / "asked", self.root / "stuck"
+        tools.mkdir()
+        # In ssh's place: the question whether it is there it answers, then it takes for ever.
+        (tools / "ssh").write_text(
+            f'#!/bin/sh\nif [ -e {asked} ]; then echo $$ >{stuck}; exec sleep 300; fi\n'
+            f': >{asked}\nfor last; do :; done\nexec sh -c "$last"\n'
+        )
+        (tools / "ssh").chmod(0o755)
+        env = {"PATH": f"{tools}:{self.env['PATH']}", "GIT_TIME_LIMIT": "1"}
+        done = self.init(f"api git@git.example:{origin}", **env)
+        self.assertEqual(done.returncode, 2, done.stderr)
+        self.assertIn("api: not cloned within 1 s", done.stderr)
+        self.assertEqual(sorted(os.listdir(self.workspaces)), [".init-workspace.lock", "scratch"])
+        self.assertFalse(Path("/proc", stuck.read_text().strip(), "cwd").exists(), "what git started goes on")
+
+    def test_best_effort_does_what_can_be_done(self):
+        origin, _ = self.new_origin()
+        good = f"api file://{origin}"
+        key = self.root / "key"
+        key.write_text("a key\n")
+        key.chmod(0o644)
+        locked = self.root / "locked"
+        locked.mkdir()
+        # As where a network file system has no locks.
+        (locked / "flock").write_text("#!/bin/sh\necho 'flock: 9: No locks available' >&2\nexit 1\n")
+        (locked / "flock").chmod(0o755)
+        cases = {
+            "a URL with a user": ({}, ("web https://me@github.com/a/b", good), "line 1: web: expected a URL"),
+            "twice": ({}, (good, good), "line 2: \"api\" stands there twice"),
+            "the token's host": ({"GIT_TOKEN_FILE": str(key), "GIT_TOKEN_HOST": "a b"}, (good,), "GIT_TOKEN_HOST: "),
+            "an open key": ({"GIT_SSH_KEY_FILE": str(key)}, (good,), "is readable by others"),
+            "a limit": ({"GIT_TIME_LIMIT": "soon"}, (good,), "GIT_TIME_LIMIT: expected seconds"),
+            "no locks": ({"PATH": f"{locked}:{self.env['PATH']}"}, (good,), "cannot be locked"),
+        }
+        for name, (env, lines, told) in cases.items():
+            with self.subTest(name):
+                strict = self.init(*lines, **env)
+                self.assertEqual(strict.returncode, 1, strict.stderr)
+                self.assertFalse((self.workspaces / "api").exists())
+                done = self.init(*lines, arguments=["--best-effort"], **env)
+                self.assertEqual(done.returncode, 0, done.stderr)
+                for words in (told, "api: cloned", "exit status 0 instead of 2"):
+                    self.assertIn(words, done.stderr)
+                shutil.rmtree(self.workspaces / "api")
+        # Where nothing can be done at all, it says so and stands in nobody's way.
+        for env in ({"WORKSPACES_DIR": str(self.root / "nowhere")}, {"WORKSPACES_FILE": str(self.root / "nowhere")}):
+            self.assertEqual(self.init(good, **env).returncode, 1)
+            done = self.init(good, arguments=["--best-effort"], **env)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("nowhere", done.stderr)
+        self.assertEqual(self.init(arguments=["--best-effort", "--fast"]).returncode, 1)
+
     def test_what_is_there_and_something_else_is_left_alone_and_told(self):
         origin, _ = self.new_origin()
         other, _ = self.new_origin("other.git")
@@ -346,6 +449,190 @@ class WithToken(InFolder):
         self.git(api, "fetch", "-q", check=False)
         self.assertTrue(other.seen)
         self.assertFalse(any(other.admits(authorization) for _, authorization in other.seen))
+
+
+class WithStore(InFolder):
+    """A store as opencode's, made by hand; the scripts run as a user from whom files can be kept."""
+
+    nobody = 65534
+
+    def setUp(self):
+        super().setUp()
+        need("sqlite3", "tar", "gzip", "sha256sum", "setpriv")
+        self.data, self.kept = self.root / "data" / "opencode", self.root / "backups"
+        self.data.mkdir(parents=True)
+        self.kept.mkdir()
+        self.store = self.data / "opencode.db"
+        with contextlib.closing(sqlite3.connect(self.store)) as store:
+            store.execute("PRAGMA journal_mode=WAL").fetchall()
+            store.executescript("CREATE TABLE session(id); INSERT INTO session VALUES (1),(2);")
+        (self.data / "auth.json").write_text("{}")
+        self.api = self.workspaces / "api"
+        self.api.mkdir()
+        (self.api / "file").write_text("mine")
+        self.scripts = self.root / "scripts"
+        shutil.copytree(SCRIPTS, self.scripts)
+        self.root.chmod(0o755)
+
+    def run_script(self, script, *arguments, **env):
+        as_nobody = ["setpriv", f"--reuid={self.nobody}", f"--regid={self.nobody}", "--clear-groups"]
+        if os.geteuid() == 0:
+            subprocess.run(["chown", "-R", f"{self.nobody}:{self.nobody}", self.root], check=True)
+        return subprocess.run(
+            [*(as_nobody if os.geteuid() == 0 else ()), self.scripts / script, *map(str, arguments)],
+            env={**self.env, "XDG_DATA_HOME": str(self.data.parent), **env},
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+
+    def backups(self):
+        return sorted(p.name for p in self.kept.iterdir() if p.is_dir())
+
+    def stub(self, name, script):
+        """The PATH with a program of ours in the place of a real one, which `script` calls "$real"."""
+        tools = self.root / "tools"
+        tools.mkdir(exist_ok=True)
+        (tools / name).write_text(f"#!/bin/sh\nreal={shutil.which(name)}\n{script}\n")
+        (tools / name).chmod(0o755)
+        return f"{tools}:{self.env['PATH']}"
+
+    def test_what_cannot_be_read_costs_no_backup(self):
+        whole = self.run_script("backup", "--to", self.kept)
+        self.assertEqual(whole.returncode, 0, whole.stdout + whole.stderr)
+        (complete,) = self.backups()
+        (self.kept / complete).rename(self.kept / "opencode-20260101T031700Z")
+        (self.api / "fixture").write_text("closed")
+        (self.api / "fixture").chmod(0)
+        (self.api / "closed").mkdir(mode=0)
+        made = []
+        for day in ("02", "03"):
+            done = self.run_script("backup", "--to", self.kept, "--keep", "1")
+            self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+            self.assertIn("INCOMPLETE: 2 files or folders of the workspaces cannot be read", done.stderr)
+            (newest,) = set(self.backups()) - {"opencode-20260101T031700Z", *made}
+            made = [f"opencode-202601{day}T031700Z"]
+            (self.kept / newest).rename(self.kept / made[0])
+            # The last complete one is not pushed out by those.
+            self.assertEqual(self.backups(), ["opencode-20260101T031700Z", *made])
+        made = self.kept / made[0]
+        manifest = (made / "MANIFEST").read_text().splitlines()
+        self.assertIn("sessions 2", manifest)
+        self.assertIn("incomplete 2 of the workspaces cannot be read", manifest)
+        named = sorted(line.split()[2] for line in manifest if line.startswith("unread workspaces "))
+        self.assertEqual(named, ["./api/closed:", "./api/fixture:"])
+        self.assertEqual(sorted(p.name for p in made.iterdir()),
+                         ["MANIFEST", "data.tar.gz", "opencode.db.gz", "workspaces.tar.gz"])  # fmt: skip
+
+        # What is in it comes back, and it is said that it is not all.
+        for words in (("--test", made), (made,)):
+            done = self.run_script("restore", *words, "--workspaces", self.workspaces)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            self.assertIn("INCOMPLETE: 2 of the workspaces cannot be read", done.stderr)
+            self.assertNotIn("whole", done.stderr)
+        self.assertEqual((self.api / "file").read_text(), "mine")
+
+        # A complete one again, and the others go in their turn.
+        (aside,) = self.workspaces.glob(".before-restore-*")
+        (aside / "api" / "closed").chmod(0o700)
+        shutil.rmtree(self.api)
+        done = self.run_script("backup", "--to", self.kept, "--keep", "1")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertEqual(len(self.backups()), 1)
+
+    def test_workspaces_that_cannot_be_archived_cost_only_themselves(self):
+        path = self.stub("tar", f'case "$*" in "-C {self.workspaces} "*) "$real" "$@" | head -c 9; exit 2 ;; esac\n'
+                                'exec "$real" "$@"')  # fmt: skip
+        done = self.run_script("backup", "--to", self.kept, PATH=path)
+        self.assertEqual(done.returncode, 3, done.stdout + done.stderr)
+        (name,) = self.backups()
+        self.assertEqual(sorted(p.name for p in (self.kept / name).iterdir()),
+                         ["MANIFEST", "data.tar.gz", "opencode.db.gz"])  # fmt: skip
+        self.assertIn("\nincomplete without the workspaces", (self.kept / name / "MANIFEST").read_text())
+        path = self.stub("tar", f'case "$*" in "-C {self.data} "*) exit 2 ;; esac\nexec "$real" "$@"')
+        done = self.run_script("backup", "--to", self.kept, PATH=path)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertEqual(self.backups(), [name])
+
+    def made(self):
+        """A backup, and a picture of what is there after life went on."""
+        self.run_script("backup", "--to", self.kept, "--no-test")
+        (name,) = self.backups()
+        (self.api / "file").write_text("later")
+        return self.kept / name, picture(self.data), picture(self.workspaces)
+
+    def test_opencode_started_while_it_unpacks_is_seen(self):
+        made, data, workspaces = self.made()
+        reached, go_on = self.root / "reached", self.root / "go-on"
+        path = self.stub("tar", f'case "$*" in *{self.workspaces}/.restoring*) : >{reached}\n'
+                                f"while [ ! -e {go_on} ]; do sleep 0.1; done ;; esac\n"
+                                'exec "$real" "$@"')  # fmt: skip
+        with ThreadPoolExecutor(1) as pool:
+            restoring = pool.submit(self.run_script, "restore", made, "--workspaces", self.workspaces, PATH=path)
+            try:
+                while not (reached.exists() or restoring.done()):
+                    time.sleep(0.05)
+                with contextlib.closing(sqlite3.connect(self.store)) as store:
+                    store.execute("SELECT count(*) FROM session").fetchall()  # what opencode does at its start
+                    go_on.touch()
+                    done = restoring.result()
+            finally:
+                go_on.touch()
+        self.assertTrue(reached.exists(), "it did not come to that")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("opencode is running", done.stderr)
+        self.assertIn("what was there is back", done.stderr)
+        self.assert_same(picture(self.workspaces), workspaces)
+        for one in (data, now := picture(self.data)):
+            for transient in ("opencode.db-shm", "opencode.db-wal"):
+                one.pop(transient, None)
+        self.assert_same(now, data)
+
+    def test_when_it_cannot_be_told_it_is_not_done(self):
+        made, _, workspaces = self.made()
+        answers = {
+            "attempt to write a readonly database": 8,
+            "disk I/O error": 10,
+            "file is not a database": 26,
+            "": 1,
+        }
+        for answer, status in answers.items():
+            with self.subTest(answer):
+                path = self.stub("sqlite3", f'case "$*" in *EXCLUSIVE*) echo "Error: {answer}" | sed "/: $/d" >&2; '
+                                            f'exit {status} ;; esac\nexec "$real" "$@"')  # fmt: skip
+                done = self.run_script("restore", made, "--workspaces", self.workspaces, PATH=path)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertIn("it cannot be told whether opencode is stopped", done.stderr)
+                self.assertIn(answer, done.stderr)
+                self.assert_same(picture(self.workspaces), workspaces)
+        # A store that is damaged is what one restores for.
+        (self.root / "tools" / "sqlite3").unlink()
+        self.store.write_bytes(b"damaged" * 1000)
+        done = self.run_script("restore", made, "--workspaces", self.workspaces)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("--force", done.stderr)
+        done = self.run_script("restore", made, "--workspaces", self.workspaces, "--force")
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        with contextlib.closing(sqlite3.connect(self.store)) as store:
+            self.assertEqual(store.execute("SELECT count(*) FROM session").fetchall(), [(2,)])
+        # --force is for what cannot be told, not for what is seen.
+        with contextlib.closing(sqlite3.connect(self.store)) as store:
+            store.execute("PRAGMA journal_mode=WAL").fetchall()
+            store.execute("SELECT count(*) FROM session").fetchall()
+            done = self.run_script("restore", made, "--workspaces", self.workspaces, "--force")
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertIn("opencode is running", done.stderr)
+
+    def test_it_says_how_much_room_it_needs_and_does_not_begin_without(self):
+        made, data, workspaces = self.made()
+        path = self.stub("df", '"$real" "$@" | awk \'NR == 2 { $4 = 5000 } { print }\'')
+        done = self.run_script("restore", made, "--workspaces", self.workspaces, PATH=path)
+        self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+        self.assertRegex(done.stderr, r"needs room for \d+(\.\d+)?KB beside what is there; 4\.9KB are free")
+        self.assert_same(picture(self.data), data)
+        self.assert_same(picture(self.workspaces), workspaces)
+        done = self.run_script("restore", made, "--workspaces", self.workspaces)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn(f"{self.data} needs room for", done.stderr)
+        self.assertEqual((self.api / "file").read_text(), "mine")
 
 
 class Backups(InFolder):
