@@ -1,7 +1,6 @@
 """Shows that a run fails when a proxy changes a byte: each kind of load, through a relay that leaves everything as it
 is (must pass) and through one that changes one bit of each connection (must fail, saying so)."""
 from .machine import say
-from .processes import CREDENTIALS
 
 # (what is checked, load, where the bit is: on the way "down" to the client or "up", so many bytes from the beginning)
 CASES = [

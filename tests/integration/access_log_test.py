@@ -7,6 +7,7 @@ import time
 
 from kit import case
 from kit.notifying import WithFakeOpencode
+from kit.waiting import until
 from kit.wire import Client, Connection, basic
 
 HEALTH = "/global/health"
@@ -18,11 +19,7 @@ def hold(started, **settings):
     config = json.loads(started.config_path.read_text(encoding="utf-8"))
     started.write_config({**config, **settings})
     started.program.signal(signal.SIGHUP)
-    deadline = time.monotonic() + 30
-    while started.metric("ocgate_config_reloads_total", result="success") == before:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"the configuration is not in force after 30 s\n{started.logs()}")
-        time.sleep(0.02)
+    until(lambda: started.metric("ocgate_config_reloads_total", result="success") > before, what=started.logs)
 
 
 def requests_in(started):

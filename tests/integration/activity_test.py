@@ -3,7 +3,6 @@
 
 import threading
 import time
-import unittest
 
 from kit import case
 from kit.model import Call, Say

@@ -12,15 +12,14 @@ import time
 import unittest
 from concurrent.futures import ThreadPoolExecutor
 
-from budget_test import Priced
 from kit import case, gateway
-from kit.model import FakeModel, Say
-from kit.opencode import Unavailable
+from kit.model import Say
 from kit.spellings import HANDSHAKE, PLEAS, spellings
 from kit.wire import Connection, Truncated, basic
 from kit.witness import Witness
 
 ASSETS = (b"/site.webmanifest", b"/web-app-manifest-192x192.png", b"/web-app-manifest-512x512.png")
+UPSTREAM_PASSWORD = "of opencode alone"
 FOREIGN = [("Origin", "https://elsewhere.example"), ("Sec-Fetch-Site", "cross-site")]
 
 
@@ -76,7 +75,11 @@ class BeforeTheLogin(unittest.TestCase):
         cls.addClassCleanup(cls.witness.close)
         cls.gateway = gateway.Gateway(
             cls.witness.address, username="alice", threads="2",
-            config={"trusted_proxies": ["192.0.2.0/24"], "log_level": "error", "access_log": False},
+            config={
+                "upstream": {"username": "opencode", "password": {"env": "UPSTREAM_PASSWORD"}},
+                "trusted_proxies": ["192.0.2.0/24"], "log_level": "error", "access_log": False,
+            },
+            env={"UPSTREAM_PASSWORD": UPSTREAM_PASSWORD},
         )  # fmt: skip
         cls.addClassCleanup(cls.gateway.close)
         cls.asker = Asker(cls.gateway.address)
@@ -93,7 +96,7 @@ class BeforeTheLogin(unittest.TestCase):
 
     def may_pass(self, method, target, fields):
         """What README says is reachable without credentials, said once more."""
-        if method in ("GET", "HEAD"):
+        if method == "GET":
             return target in ASSETS and not any(name == "Connection" and "pgrade" in value for name, value in fields)
         asks = dict(fields)
         asks_first = "Origin" in asks and "Access-Control-Request-Method" in asks
@@ -142,7 +145,9 @@ class BeforeTheLogin(unittest.TestCase):
             if not path.startswith("/_ocgate"):
                 number, _ = self.asker.ask("GET", path, [self.login])
                 self.assertIn(number, self.witness.seen(), path)
-                self.assertNotEqual(self.login[1], self.witness.seen()[number].values("authorization"))
+                sent_on = self.witness.seen()[number].values("authorization")
+                own = [] if path.encode() in ASSETS else [basic("opencode", UPSTREAM_PASSWORD)]
+                self.assertEqual(sent_on, own, "the gateway's own, for opencode")
 
     def test_a_preflight_acts_nowhere(self):
         asks = [*self.own, ("Access-Control-Request-Method", "POST")]
@@ -287,11 +292,13 @@ class BeforeTheLogin(unittest.TestCase):
                     number, response = self.asker.ask("GET", ways[name], fields)
                     self.assertEqual(response.status, 403, f"{name} {ways[name]!r}")
                     self.assertNotIn(number, self.witness.seen())
-        for path in ("/", "/L3dvcms/session/ses_1"):
-            for fields, passes in ((window, True), (frame, False), (image, False)):
+        for path in ("/", "/L3dvcms/session/ses_1", "/?a", "//elsewhere.example/x"):
+            for fields, passes in ((window, path == "/"), (frame, False), (image, False)):
                 number, response = self.asker.ask("GET", path, fields)
                 self.assertEqual(response.status, 200 if passes else 403, path)
                 self.assertEqual(number in self.witness.seen(), passes)
+                link = f'href="{path}"'.encode() in response.body
+                self.assertEqual(link, fields is window and path in ("/L3dvcms/session/ses_1", "/?a"), path)
 
     # The other ways in.
 
@@ -333,20 +340,11 @@ class TheServerItself(case.WithOpencode):
     """What the real opencode takes for a prompt is one for the gateway, too."""
 
     gateway_config = {"budgets": [{"period": "month", "usd": 1.0, "block": True}]}
+    prices = {"fake-1": {"input": 1000, "output": 1000}}  # an answer costs more than a dollar
 
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.model = FakeModel()
-            cls.addClassCleanup(cls.model.close)
-            cls.opencode = Priced(cls.model)
-            cls.addClassCleanup(cls.opencode.close)
-        except Unavailable as reason:
-            raise unittest.SkipTest(str(reason)) from None
-        cls.direct = cls.opencode.client()
-        cls.started_gateways = []
-        cls.gateway = cls.start_gateway()
-        cls.client = cls.gateway.client()
+        super().setUpClass()
         cls.gateway.wait_event("events_heard")
         cls.session = cls.direct.post_json("/session", {"title": "a dear one"})["id"]
         cls.model.script(Say("That was dear"))

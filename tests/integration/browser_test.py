@@ -3,16 +3,11 @@
 
 import base64
 import os
-import threading
-import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from kit import case
-from kit.chromium import Chromium
+from kit.browsing import Elsewhere, WithBrowser
 from kit.model import Say
-from kit.opencode import Unavailable
-from kit.relay import Relay
 
 CONTROL = 2
 
@@ -21,28 +16,7 @@ def sends_login(method, params):
     return method == "Network.requestWillBeSentExtraInfo" and "authorization" in map(str.lower, params["headers"])
 
 
-class Browser(case.WithOpencode):
-    @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
-        try:
-            cls.browser = Chromium()
-        except Unavailable as reason:
-            cls.doClassCleanups()
-            raise unittest.SkipTest(str(reason)) from None
-        cls.addClassCleanup(cls.browser.close)
-        cls.relay = Relay(cls.opencode.address)
-        cls.addClassCleanup(cls.relay.close)
-        cls.gateway = cls.start_gateway(upstream=cls.relay.address)
-        cls.client = cls.gateway.client()
-        cls.url = f"http://{cls.gateway.address}"
-
-    def logged_in(self):
-        page = self.browser.page(self.gateway.username, self.gateway.password)
-        page.open(self.url + "/")
-        page.wait_until("document.body && document.body.innerText.includes('Projects')")
-        return page
-
+class Browser(WithBrowser):
     def picture(self, page, name):
         """Kept where OCGATE_TEST_PICTURES says, for a person to look at."""
         if os.environ.get("OCGATE_TEST_PICTURES"):
@@ -97,37 +71,15 @@ class Browser(case.WithOpencode):
         page.wait_event(frame("in-the-browser-42"))
         self.picture(page, "terminal")
 
-    def foreign_server(self):
-        """A page of some other site, and where it was asked for."""
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_):
-                pass
-
-            def do_GET(self):
-                body = b"<!doctype html><title>elsewhere</title><body>elsewhere</body>"
-                self.send_response(200)
-                self.send_header("Content-Type", "text/html")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        self.addCleanup(server.server_close)
-        self.addCleanup(server.shutdown)
-        return server.server_address[1]
-
     def test_a_foreign_page_can_neither_start_a_program_nor_open_a_terminal(self):
         page = self.logged_in()
         pty = self.new_pty(client=self.direct)
         before = [entry["id"] for entry in self.direct.get_json("/pty")]
-        port = self.foreign_server()
-        # Another port of the same host is another origin on the same site; another name is another site.
-        for origin in (f"http://127.0.0.1:{port}", f"http://localhost:{port}"):
+        elsewhere = Elsewhere()
+        self.addCleanup(elsewhere.close)
+        for origin in elsewhere.addresses:
             with self.subTest(origin):
-                page.open(f"{origin}/")
+                page.open(origin)
                 mark = len(page.log)
                 outcome = page.evaluate(
                     f"""fetch("{self.url}/pty", {{method: "POST", mode: "no-cors", credentials: "include",

@@ -2,42 +2,20 @@
 """Money: what the real opencode's steps cost is added up, survives kill -9 exactly, is told and held to its limit."""
 
 import time
-import unittest
 
 from kit import case
 from kit.fake_ntfy import FakeNtfy
-from kit.model import FakeModel, Say
+from kit.model import Say
 from kit.notifying import TOPIC, ntfy_target, route
-from kit.opencode import Opencode, Unavailable
 
-# The scripted model says that each answer took 1,000 tokens in and 50 out: a dollar and five cents.
-PRICES = {"input": 1000, "output": 1000}  # dollars for a million
 STEP = 1.05
 LIMIT = 3.0
 
 
-class Priced(Opencode):
-    """opencode with a price list."""
-
-    @staticmethod
-    def _configuration(model):
-        configuration = Opencode._configuration(model)
-        configuration["provider"]["fake"]["models"]["fake-1"]["cost"] = PRICES
-        return configuration
-
-
 class Budgets(case.WithOpencode):
-    @classmethod
-    def setUpClass(cls):
-        try:
-            cls.model = FakeModel()
-            cls.addClassCleanup(cls.model.close)
-            cls.opencode = Priced(cls.model)
-            cls.addClassCleanup(cls.opencode.close)
-        except Unavailable as reason:
-            raise unittest.SkipTest(str(reason)) from None
-        cls.direct = cls.opencode.client()
-        cls.started_gateways = []
+    # The scripted model says that each answer took 1,000 tokens in and 50 out: a dollar and five cents.
+    prices = {"fake-1": {"input": 1000, "output": 1000}}
+    gateway_wanted = False
 
     def setUp(self):
         self.ntfy = FakeNtfy(burst=10000)

@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kit.case import main
+from kit.corpus import Wrong, read_messages
 from kit.fake_discord import FakeDiscord
 from kit.fake_ntfy import FakeNtfy
 from kit.fake_opencode import FakeOpencode
@@ -435,6 +436,76 @@ class Opencode(unittest.TestCase):
     def test_nobody_is_let_in_without_the_password(self):
         self.assertEqual(Client(self.fake.address).get("/global/event").status, 401)
         self.assertEqual(Client(self.fake.address, "opencode", "wrong").get("/session").status, 401)
+
+
+class FramingsReader(unittest.TestCase):
+    """What judges the corpus over TCP complains of what a gateway at fault would write (tests/framing/README.md)."""
+
+    LINES = (
+        b"A: b\nC: d\r\n", b"A: b\rc\r\n", b"A: b\0c\r\n", b"A: b\r\n c\r\n", b"A: b\r\n C: d\r\n", b"A\r\n",
+        b": a\r\n", b"Content-Length : 0\r\n", b"A:b\r\n", b"A B: c\r\n", b"A:  b\r\n", b"A: b\t\r\n",
+        b"Content-Length: 0\r\nContent-Length: 0\r\n", b"Content-Length: 0, 0\r\n", b"Content-Length: +0\r\n",
+        b"Content-Length: 00\r\n", b"Content-Length: 0x0\r\n", b"Content-Length: 99999999999999999999\r\n",
+        b"Content-Length: 0\r\nTransfer-Encoding: chunked\r\n", b"Transfer-Encoding: gzip, chunked\r\n",
+        b"Transfer-Encoding: chunked\r\ntransfer-encoding: chunked\r\n",
+    )  # fmt: skip
+    CHUNKS = (
+        b"A\r\n0123456789\r\n0\r\n\r\n", b"01\r\na\r\n0\r\n\r\n", b"1;a=b\r\na\r\n0\r\n\r\n", b"1 \r\na\r\n0\r\n\r\n",
+        b"1\na\r\n0\r\n\r\n", b"\r\na\r\n0\r\n\r\n", b"1\r\nab\r\n0\r\n\r\n", b"1\r\na\n0\r\n\r\n",
+        b"1\r\na\r\n0\r\nA: b\r\n\r\n", b"1\r\naXX0\r\n\r\n", b"fffffffff\r\na",
+    )  # fmt: skip
+    REQUESTS = (
+        b"GET /x HTTP/1.0", b"GET /x HTTP/1.1 ", b"GET /x http/1.1", b"GET  /x HTTP/1.1", b"GET /x y HTTP/1.1",
+        b"GET\t/x HTTP/1.1", b" GET /x HTTP/1.1", b"GET http://a/x HTTP/1.1", b"GET * HTTP/1.1", b"GET /x",
+        b"GET /x#y HTTP/1.1", b"GET /\x7f HTTP/1.1", b"GET /\0 HTTP/1.1", b"GET /\r HTTP/1.1", b"G@T /x HTTP/1.1", b"",
+        b"GET /x HTTP/1.1\nA: b",
+    )  # fmt: skip
+    ANSWERS = (
+        b"HTTP/1.0 200 OK", b"HTTP/1.1  200 OK", b"HTTP/1.1 20 OK", b"HTTP/1.1 099 OK", b"HTTP/1.1 2000 OK", b"",
+        b"HTTP/1.1 200OK", b"HTTP/1.1 200", b"HTTP/1.1 200 O\0K", b"HTTP/1.1 200 O\rK", b"HTTP/2 200 OK",
+        b"HTTP/1.1 200 OK\nA: b",
+    )  # fmt: skip
+
+    def refused(self, data, answers):
+        with self.subTest(data), self.assertRaises(Wrong):
+            read_messages(data, answers=answers, ended=True)
+
+    def test_what_a_gateway_may_write_is_read(self):
+        first = b"POST /x HTTP/1.1\r\n"
+        one, other = b"Content-Length: 2\r\n\r\nhi", b"Transfer-Encoding: chunked\r\n\r\n2\r\nho\r\n0\r\n\r\n"
+        messages, rest = read_messages(first + one + first + other)
+        self.assertEqual([(one.content, one.whole) for one in messages], [(b"hi", True), (b"ho", True)])
+        self.assertEqual(rest, b"")
+        ((answer,), _) = read_messages(b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nto the end", answers=True, ended=True)
+        self.assertEqual((answer.content, answer.whole), (b"to the end", True))
+
+    def test_first_lines_that_are_none(self):
+        for answers, lines in ((False, self.REQUESTS), (True, self.ANSWERS)):
+            for line in lines:
+                self.refused(line + b"\r\nA: b\r\n\r\n", answers)
+
+    def test_fields_and_chunks_in_both_directions(self):
+        for answers, first in ((False, b"POST /x HTTP/1.1\r\n"), (True, b"HTTP/1.1 200 OK\r\n")):
+            for lines in self.LINES:
+                self.refused(first + lines + b"\r\n", answers)
+            for chunks in self.CHUNKS:
+                self.refused(first + b"Transfer-Encoding: chunked\r\n\r\n" + chunks, answers)
+
+    def test_what_comes_behind_a_whole_message(self):
+        for answers, head in (
+            (False, b"POST /x HTTP/1.1\r\nContent-Length: 1\r\n\r\na"), (False, b"GET /x HTTP/1.1\r\nA: b\r\n\r\n"),
+            (True, b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\na"), (True, b"HTTP/1.1 204 None\r\nA: b\r\n\r\n"),
+            (True, b"HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n"), (True, b"HTTP/1.1 100 Go\r\nA: b\r\n\r\n"),
+        ):  # fmt: skip
+            self.refused(head + b"hello\r\n\r\n", answers)
+            messages, _ = read_messages(head + b"hello", answers=answers)
+            self.assertEqual([one.whole for one in messages], [True, False], "bytes of nobody's")
+
+    def test_what_is_not_whole(self):
+        for data in (b"GET /x HT", b"POST /x HTTP/1.1\r\nContent-Length: 3\r\n\r\nab",
+                     b"POST /x HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n"):  # fmt: skip
+            ((message,), _) = read_messages(data)
+            self.assertFalse(message.whole, data)
 
 
 if __name__ == "__main__":

@@ -17,16 +17,17 @@ import sys
 import tempfile
 import threading
 import time
+from datetime import datetime, timezone
 from pathlib import Path
 
 from kit import case
 from kit.bad_machine import BadMachine
-from kit.fake_ntfy import FakeNtfy
-from kit.faulting import BROKEN_OFF, Flow, WithFaultyOpencode, until
+from kit.faulting import BROKEN_OFF, Flow, WithFaultyOpencode
 from kit.faulty_opencode import CLOSE, RESET, reset
-from kit.notifying import TOPIC, WithFakeOpencode, ntfy_target, route, sequence_of
+from kit.notifying import WithPhone, route
 from kit.opencode import Unavailable
 from kit.sse import EventStream
+from kit.waiting import until
 from kit.websocket import WebSocket
 from kit.wire import Client, Truncated
 
@@ -55,7 +56,7 @@ class UpstreamFails(WithFaultyOpencode):
         terminal.send("typed meanwhile")
         self.opencode.unwedge()
         back = time.monotonic()
-        until(self, lambda: self.client.get("/quick").status == 200)
+        until(lambda: self.client.get("/quick").status == 200)
         print(f"unwedged: answered after {time.monotonic() - back:.2f} s", file=sys.stderr)
         self.gateway.wait_event("upstream_up")
         events.next(), terminal.receive()
@@ -122,7 +123,7 @@ class UpstreamFails(WithFaultyOpencode):
 
         def each_has_more(status, count):
             before = [flow.count(status) for flow in flows]
-            until(self, lambda: all(flow.count(status) >= n + count for flow, n in zip(flows, before)))
+            until(lambda: all(flow.count(status) >= n + count for flow, n in zip(flows, before)))
 
         for _ in range(4):
             each_has_more(200, 20)
@@ -138,7 +139,7 @@ class UpstreamFails(WithFaultyOpencode):
             each_has_more(503, 1)
             self.opencode.up()
             back = time.monotonic()
-            until(self, lambda: self.client.get("/quick").status == 200)
+            until(lambda: self.client.get("/quick").status == 200)
             recoveries.append(time.monotonic() - back)
         for flow in flows:
             flow.stop()
@@ -184,7 +185,7 @@ class ClientsBreakOff(WithFaultyOpencode):
                 ended = self.opencode.wait_ended(asked, 30)
                 self.assertIsNotNone(ended, "opencode still works for nobody")
                 self.assertLess(ended - left, SOON)
-        until(self, lambda: self.gateway.metric("ocgate_streams_open") == 0)
+        until(lambda: self.gateway.metric("ocgate_streams_open") == 0)
         self.assertEqual(self.client.get("/quick").status, 200)
 
 
@@ -224,17 +225,11 @@ class EverythingOpenWhenTheGatewayIsKilled(WithFaultyOpencode):
             print(f"killed: served again after {time.monotonic() - killed:.2f} s", file=sys.stderr)
 
 
-class Notified(WithFakeOpencode):
-    """With a phone that is told."""
-
-    def setUp(self):
-        super().setUp()
-        self.ntfy = FakeNtfy(burst=10**6)
-        self.addCleanup(self.ntfy.close)
+class Notified(WithPhone):
+    """The phone is told who waits."""
 
     def start(self, config=None, **kw):
-        notifications = {"targets": {"phone": ntfy_target(self.ntfy)}, "routes": [route("phone", events=["permission"])]}
-        return self.start_gateway(notifications, config=config, **kw)
+        return super().start(route("phone", events=["permission"]), config=config, **kw)
 
     def machine(self):
         try:
@@ -242,18 +237,26 @@ class Notified(WithFakeOpencode):
         except Unavailable as reason:
             self.skipTest(str(reason))
 
-    def shown(self):
-        return sorted(m["sequence_id"] for m in self.ntfy.shown(TOPIC))
+    def spent(self, started, period):
+        return round(started.metric("ocgate_spent_usd", period=period), 9)
 
-    def wait_shown(self, *requests, timeout=30):
-        wanted = sorted(sequence_of("permission", request) for request in requests)
-        self.ntfy.wait_for(lambda: self.shown() == wanted, timeout)
+    def wait_spent(self, started, period, steps):
+        """Each of the model's steps costs a cent."""
+        until(lambda: self.spent(started, period) == round(0.01 * steps, 9), 20,
+              what=lambda: f"{self.spent(started, period)} of the {period}, after {steps} steps")
 
-    def ask(self, title):
-        return self.opencode.ask_permission(self.turn(title), "make")
+    def in_outbox(self, started, question):
+        """Asked of a copy: the file is the gateway's alone."""
+        with tempfile.TemporaryDirectory(prefix="ocgate-test-") as folder:
+            for name in ("outbox.db", "outbox.db-wal"):
+                if (started.state_dir / name).exists():
+                    shutil.copy(started.state_dir / name, folder)
+            with contextlib.closing(sqlite3.connect(Path(folder) / "outbox.db")) as database:
+                return database.execute(question).fetchall()
 
-    def healthy(self, started):
-        self.assertEqual(started.client().get_json("/global/health")["healthy"], True)
+    def wait_noted(self, started):
+        """The first note of what was spent: a gateway that never wrote one looks back at nothing."""
+        until(lambda: self.in_outbox(started, "SELECT count(*) FROM notes WHERE name = 'purse'") == [(1,)])
 
 
 class DiskFails(Notified):
@@ -277,7 +280,7 @@ class DiskFails(Notified):
                 self.assertIs(started.client().post_json(f"/permission/{during}/reply", {"reply": "once"}), True)
                 self.wait_shown(before)
                 self.assertGreater(machine.failures, 0)
-                until(self, lambda: started.metric("ocgate_notify_store_durable") == 0.0)
+                until(lambda: started.metric("ocgate_notify_store_durable") == 0.0)
                 started.wait_event("outbox_in_memory", level="error")
                 self.healthy(started)
                 self.assertEqual(started.admin().get("/readyz").status, 200)
@@ -287,7 +290,7 @@ class DiskFails(Notified):
                 machine.fail_disk(0)
                 started.client().post(f"/permission/{before}/reply", {"reply": "once"})
                 self.wait_shown()
-                until(self, lambda: audit.read_text(encoding="utf-8").count("\n") > lines)
+                until(lambda: audit.read_text(encoding="utf-8").count("\n") > lines)
                 started.close()
 
     def test_an_audit_on_a_full_disk_says_what_it_lost(self):
@@ -296,19 +299,50 @@ class DiskFails(Notified):
         machine.fail_disk(errno.ENOSPC)
         for n in range(3):  # what is lost is known at the next line
             self.assertIs(started.client().post_json(f"/permission/{self.ask(f'{n}')}/reply", {"reply": "once"}), True)
-            until(self, lambda n=n: machine.failures > n)
+            until(lambda n=n: machine.failures > n)
         started.wait_event("audit_lost", level="error")
 
 
 class ClockIsSet(Notified):
     DAYS = 2 * 86400
 
+    def setUp(self):
+        super().setUp()
+        self.bad = self.machine()
+        # It is noon in the middle of a month: in two days it is another day and the same month, for any test.
+        noon = datetime.now(timezone.utc).replace(day=15, hour=12, minute=0, second=0)
+        self.noon = noon.timestamp() - time.time()
+        self.set_clock(0)
+
+    def set_clock(self, seconds):
+        """To so many seconds from noon, and for opencode as well: it runs on the same machine."""
+        self.bad.set_clock(self.noon + seconds)
+        self.opencode.clock_ahead = self.noon + seconds
+
+    def wait_set(self, started):
+        """Until the gateway's log has the machine's time: where it is never set, all the rest holds as well."""
+
+        def is_now(entry):
+            told = datetime.strptime(entry["time"], "%Y-%m-%dT%H:%M:%S.%f%z").timestamp()
+            return abs(told - time.time() - self.opencode.clock_ahead) < 3600
+
+        self.assertEqual(Client(started.address, "alice", "wrong").get("/global/health").status, 401)
+        started.wait_event("request", status=401, such_that=is_now)
+
+    def work(self, started, steps_of_day):
+        """One step more, and what all of them have cost."""
+        self.opencode.complete(self.turn("Work"))
+        self.wait_spent(started, "day", steps_of_day)
+        self.wait_spent(started, "month", self.opencode.ended_steps())
+
     def test_two_days_back_and_forth_delay_nothing_and_cut_nobody(self):
-        machine = self.machine()
-        started = self.start({"budgets": [{"period": "day", "usd": 1000}]}, env=machine.environment)
+        """And what was spent stays what its own day cost."""
+        started = self.start({"budgets": [{"period": "day", "usd": 1000}]}, env=self.bad.environment)
         client = started.client()
         events = EventStream(client, "/global/event")
         self.addCleanup(events.close)
+        steps = {0: 1}
+        self.work(started, 1)
         with client.connect() as connection:
             self.assertEqual(client.get("/global/health", connection=connection).status, 200)
             waiting = [self.ask("Release 0")]
@@ -320,32 +354,41 @@ class ClockIsSet(Notified):
                     requests = len(self.ntfy.requests)
                     waiting.append(self.ask(f"Release {n}"))
                     self.ntfy.wait_for(lambda requests=requests: len(self.ntfy.requests) > requests)
-                    machine.set_clock(seconds)
+                    self.set_clock(seconds)
                     set_at = time.monotonic()
                     self.wait_shown(*waiting, timeout=60)
                     print(f"{seconds / 86400:+.0f} days: told after {time.monotonic() - set_at:.1f} s", file=sys.stderr)
                     self.assertEqual(client.get("/global/health", connection=connection).status, 200)
                     self.assertEqual(started.client().get("/global/health").status, 200)
-                    self.assertEqual(Client(started.address, "alice", "wrong").get("/global/health").status, 401)
+                    self.wait_set(started)
+                    steps[seconds] = steps.get(seconds, 0) + 1
+                    self.work(started, steps[seconds])
         for request in waiting:
-            self.opencode.answer(request)
+            self.opencode.answer(request)  # which ends a step
         self.wait_shown()
+        self.wait_spent(started, "day", steps[0] + len(waiting))
+        self.wait_spent(started, "month", self.opencode.ended_steps())
         events.until_type("permission.replied")
 
     def test_set_back_while_the_gateway_is_away(self):
-        """What an earlier run put off by a clock that was days ahead is not put off for days."""
-        machine = self.machine()
-        machine.set_clock(self.DAYS)
-        started = self.start(env=machine.environment)
+        """What an earlier run put off by a clock that was days ahead is not put off for days, nor counted twice."""
+        self.set_clock(self.DAYS)
+        started = self.start(env=self.bad.environment)
+        self.turn("something that works all the time")
+        self.wait_noted(started)
+        self.work(started, 1)
         self.ntfy.answer_with(503, b"", times=-1)
         waiting = [self.ask(f"Release {n}") for n in range(3)]
         self.ntfy.wait_for(lambda: len(self.ntfy.requests) >= 3)
+        self.wait_set(started)
         started.kill()
-        machine.set_clock(0)
+        self.set_clock(0)
         self.ntfy.clear_faults()
         started.start()
         self.wait_heard(started)
         self.wait_shown(*waiting, timeout=40)
+        self.wait_set(started)
+        self.work(started, 1)
 
 
 class GatewayDies(Notified):
@@ -355,9 +398,8 @@ class GatewayDies(Notified):
         dice = random.Random(seed)
         print(f"seed {seed}", file=sys.stderr)
         started = self.start({"budgets": [{"period": "month", "usd": 1000}]})
-        # The first note of what was spent has to be there: a gateway that never wrote one looks back at nothing.
         self.turn("something that works all the time")
-        until(self, lambda: self.in_outbox(started, "SELECT count(*) FROM notes WHERE name = 'purse'") == [(1,)])
+        self.wait_noted(started)
         waiting, answered, ended_steps, outages = [], [], 0, []
         for n in range(6):
             client = started.client()
@@ -367,7 +409,7 @@ class GatewayDies(Notified):
                 self.addCleanup(events.close)
             asked = [self.ask(f"Release {n}{name}") for name in "abc"]
             session = self.turn(f"Work {n}")
-            until(self, lambda flows=flows: all(flow.count(200) for flow in flows))
+            until(lambda flows=flows: all(flow.count(200) for flow in flows))
             replies = []
 
             def answer(requests=asked[:2], client=client, replies=replies):
@@ -410,23 +452,9 @@ class GatewayDies(Notified):
         self.wait_shown(*waiting)  # each of them, once
         steps = self.opencode.ended_steps()
         self.assertGreaterEqual(steps, ended_steps)
-        spent = 0.0
-        deadline = time.monotonic() + 20
-        while spent < round(0.01 * steps, 9) and time.monotonic() < deadline:
-            spent = round(started.metric("ocgate_spent_usd", period="month"), 9)
-            time.sleep(0.1)
-        self.assertEqual(spent, round(0.01 * steps, 9), f"{steps} steps")
+        self.wait_spent(started, "month", steps)
         started.kill()
         self.assertEqual(self.in_outbox(started, "PRAGMA integrity_check"), [("ok",)])
-
-    def in_outbox(self, started, question):
-        """Asked of a copy: the file is the gateway's alone."""
-        with tempfile.TemporaryDirectory(prefix="ocgate-test-") as folder:
-            for name in ("outbox.db", "outbox.db-wal"):
-                if (started.state_dir / name).exists():
-                    shutil.copy(started.state_dir / name, folder)
-            with contextlib.closing(sqlite3.connect(Path(folder) / "outbox.db")) as database:
-                return database.execute(question).fetchall()
 
 
 class Reloads(Notified):
@@ -455,12 +483,12 @@ class Reloads(Notified):
         waits = []
         for number in range(1, 6):
             bob = Flow(Client(started.address, "bob", f"secret {number - 1}"))
-            until(self, lambda bob=bob: bob.count(200) > 5)
+            until(lambda bob=bob: bob.count(200) > 5)
             self.write(self.secret, f"secret {number}\n")
             changed = time.monotonic()
-            until(self, lambda number=number: self.bob(started, number) == 200)
+            until(lambda number=number: self.bob(started, number) == 200)
             waits.append(time.monotonic() - changed)
-            until(self, lambda bob=bob: bob.count(401) + bob.count(429))
+            until(lambda bob=bob: bob.count(401) + bob.count(429))
             bob.stop()
             self.assertEqual(bob.broken, [])
             self.assertLessEqual(
@@ -507,7 +535,7 @@ class Reloads(Notified):
         for flow in flows:
             flow.stop()
             self.assertEqual((set(flow.answers), flow.broken), ({(200, None)}, []))
-        until(self, lambda: self.bob(started, 1) == 200)
+        until(lambda: self.bob(started, 1) == 200)
         waiting.append(self.ask("after"))
         events.until_type("permission.asked")
         self.wait_shown(*waiting)

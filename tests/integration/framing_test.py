@@ -29,6 +29,8 @@ class Ear:
         self.socket = connected
         self.data = bytearray()
         self.whole = 0  # messages noticed
+        self.half = None  # a request of which more has to come: (method, target)
+        self.rest = b""  # a WebSocket's
         self.ended = self.reset = self.own = False
 
     def heard(self):
@@ -37,6 +39,7 @@ class Ear:
     def begin_anew(self):
         self.data.clear()
         self.whole = 0
+        self.half = None
 
     def take(self):
         try:
@@ -63,6 +66,7 @@ class Stage:
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.listener, selectors.EVENT_READ)
         self.upstreams = []
+        self.used = []  # those of them that a case's requests came to, whether they have ended or not
         self.client = None
         self.answers_itself = True
         self.speaking = None
@@ -111,8 +115,8 @@ class Stage:
         return True
 
     def notice(self, ear):
-        messages, _ = read_messages(ear.heard())
-        first = messages[0]
+        messages, ear.rest = read_messages(ear.heard())
+        first, last = messages[0], messages[-1]
         if not first.fields:
             return  # half a head
         ear.own = ear.own or not first.values(b"via")
@@ -120,8 +124,12 @@ class Stage:
             return self.send(ear, b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
         self.news += 1
         self.speaking = ear
+        if ear not in self.used:
+            self.used.append(ear)
+        ear.half = None if last.whole else (last.method, last.target)
         while ear.whole < len(messages) and messages[ear.whole].whole:
             request = messages[ear.whole]
+            request.first_there = ear.whole == 0
             ear.whole += 1
             self.seen.append(request)
             if self.answers_itself:
@@ -164,7 +172,7 @@ class Framing(unittest.TestCase):
         stage = self.stage
         stage.client = self.connect()
         stage.answers_itself = not case.scripted
-        stage.seen = []
+        stage.seen, stage.used = [], []
         # Each case begins without a connection that was used before, and makes its own.
         for ear in [one for one in stage.upstreams if not one.own]:
             stage.leave(ear)
@@ -178,7 +186,7 @@ class Framing(unittest.TestCase):
                 stage.leave(stage.client, reset=step.kind == "client resets")
             else:
                 # Long where a request has to come first; else just time for one that might.
-                due = step.kind == "upstream" and len(stage.seen) < sum(not part for *_, part in case.sees)
+                due = step.kind == "upstream" and len(stage.seen) < len(case.sees)
                 stage.pump(lambda: stage.news > heard, DEADLINE if spoken_to or due else PAUSE)
                 self.assertIsNotNone(stage.speaking, "nothing came upstream")
                 if step.kind == "upstream":
@@ -196,10 +204,11 @@ class Framing(unittest.TestCase):
         if any(step.kind in ("client ends", "client resets") for step in case.steps):
             stage.pump(lambda: False, PAUSE)
             return
-        methods = [method for method, *_, part in case.sees if not part]
+        methods = [sees.method for sees in case.sees]
 
         def answers():
-            return read_messages(client.heard(), answers=True, methods=methods, ended=client.ended)
+            ended = client.ended and not client.reset
+            return read_messages(client.heard(), answers=True, methods=methods, ended=ended)
 
         def complete():
             messages, rest = answers()
@@ -214,18 +223,28 @@ class Framing(unittest.TestCase):
         self.assertEqual(client.ended, case.ending in ("close", "reset"), "how the client's connection stands")
         self.assertTrue(client.reset or case.ending != "reset", "the end does not look cut")
         self.assertEqual(rest, case.to_client or b"")
-        if case.got is not None and messages and not client.reset:
-            self.assertEqual(messages[-1].content, case.got)
+        if not messages:
+            return
+        last = messages[-1]
+        self.assertEqual(case.answer.faults(last), [])
+        if case.cut or not client.reset:  # a reset takes what was not read yet
+            self.assertEqual(not last.whole, case.cut, "whether the last answer is whole")
+        if case.got is not None and not client.reset:
+            self.assertEqual(last.content, case.got)
 
     def check_upstream(self, case):
         stage = self.stage
-        wanted = [(method, target, content) for method, target, content, part in case.sees if not part]
+        wanted = [(sees.method, sees.target, sees.content) for sees in case.sees]
         stage.pump(lambda: len(stage.seen) >= len(wanted))
         if case.to_upstream:
-            stage.pump(lambda: read_messages(stage.speaking.heard())[1] == case.to_upstream)
+            self.assertTrue(stage.pump(lambda: stage.speaking.rest == case.to_upstream), stage.speaking.rest)
         self.assertEqual([(one.method, one.target, one.content) for one in stage.seen], wanted)
-        for number, name in case.lacks:
-            self.assertEqual(stage.seen[number].values(name), [], name)
+        for request, sees in zip(stage.seen, case.sees):
+            self.assertEqual(sees.faults(request), [])
+            self.assertTrue(request.first_there or not sees.anew, "on a connection that was used before")
+        for ear in stage.used:
+            self.assertIn(ear.half, (None, *case.parts), "half a request arrived")
+            self.assertIn(ear.rest, (b"", case.to_upstream), "behind a handshake that was not answered")
         own = basic("opencode", self.upstream_credential).encode()
         for request in stage.seen:
             self.assertEqual(request.values(b"authorization"), [own])

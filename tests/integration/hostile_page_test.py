@@ -5,35 +5,14 @@ opencode loads the configuration of whatever directory it is asked about and sta
 serves a workspace's files with their own types: an image on any page, or a link to a file, would be a shell.
 """
 
+import base64
 import json
 import re
-import threading
-import unittest
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import quote
 
 from kit import case
-from kit.chromium import Chromium
-from kit.opencode import Unavailable
-from kit.relay import Relay
+from kit.browsing import Elsewhere, WithBrowser
 from kit.wire import Client
-
-
-
-class Elsewhere(BaseHTTPRequestHandler):
-    """A page of some other site."""
-
-    def log_message(self, *_):
-        pass
-
-    def do_GET(self):
-        body = b"<!doctype html><title>elsewhere</title><body>elsewhere</body>"
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
 
 # Ways in which a page makes a browser ask for URL, each over when the browser has its answer.
 LOADS = {
@@ -51,7 +30,7 @@ LOADS = {
 }
 
 
-class HostilePage(case.WithOpencode):
+class HostilePage(WithBrowser):
     """A browser that knows the login, and pages that are not ours: elsewhere, and out of the workspace."""
 
     model_wanted = False
@@ -59,28 +38,8 @@ class HostilePage(case.WithOpencode):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        try:
-            cls.browser = Chromium()
-        except Unavailable as reason:
-            cls.doClassCleanups()
-            raise unittest.SkipTest(str(reason)) from None
-        cls.addClassCleanup(cls.browser.close)
-        cls.relay = Relay(cls.opencode.address)
-        cls.addClassCleanup(cls.relay.close)
-        cls.gateway = cls.start_gateway(upstream=cls.relay.address)
-        cls.url = f"http://{cls.gateway.address}"
-        elsewhere = ThreadingHTTPServer(("127.0.0.1", 0), Elsewhere)
-        threading.Thread(target=elsewhere.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        cls.addClassCleanup(elsewhere.server_close)
-        cls.addClassCleanup(elsewhere.shutdown)
-        port = elsewhere.server_address[1]
-        # Another port of the same host is another origin on the same site; another name is another site.
-        cls.elsewhere = [f"http://127.0.0.1:{port}/", f"http://localhost:{port}/"]
-
-    def logged_in(self):
-        page = self.browser.page(self.gateway.username, self.gateway.password)
-        page.open(self.url + "/")
-        return page
+        cls.elsewhere = Elsewhere()
+        cls.addClassCleanup(cls.elsewhere.close)
 
     def follow(self, page, url):
         """A link on this page: it takes the page, and what is evaluated in it, away."""
@@ -104,7 +63,7 @@ class HostilePage(case.WithOpencode):
         self.assertTrue(trace.exists(), "reading alone starts what a folder's configuration names")
 
         page = self.logged_in()
-        for site, origin in enumerate(self.elsewhere):
+        for site, origin in enumerate(self.elsewhere.addresses):
             page.open(origin)
             ways = list(LOADS.items())
             for number, (name, script) in enumerate(ways if site == 0 else ways[::3]):
@@ -116,7 +75,15 @@ class HostilePage(case.WithOpencode):
                                   f" const put = e => document.body.append(e); {script} }})")  # fmt: skip
                     self.assertGreater(self.refused(), before, "the browser asked")
                     self.assertFalse(trace.exists())
+            # The interface itself asks for the folder in its path.
+            folder, trace = self.opencode.root / f"trap-{site}-folder", self.opencode.root / f"trace-{site}-folder"
+            self.trap(f"{site}-folder")
+            slug = base64.urlsafe_b64encode(str(folder).encode()).decode().rstrip("=")
+            self.follow(page, f"{self.url}/{slug}/session")
+            page.wait_until("document.querySelector('h1')?.innerText === 'A link from another site'")
+            self.assertFalse(trace.exists())
             # A window of its own would show what a person did not ask for.
+            page.open(origin)
             target, trace = self.trap(f"{site}-window")
             self.follow(page, self.url + target)
             page.wait_until("document.body && document.body.innerText.includes('another site')")
@@ -124,7 +91,7 @@ class HostilePage(case.WithOpencode):
         self.assertEqual(re.findall(rb"[A-Z]+ [^ ]*trap-[01][^ ]*", self.relay.everything_sent()), [])
 
         # A link leads to the interface all the same, in a window and not in a frame.
-        for origin in self.elsewhere:
+        for origin in self.elsewhere.addresses:
             page.open(origin)
             self.follow(page, self.url + "/")
             page.wait_until("document.title === 'OpenCode'")

@@ -12,55 +12,24 @@ from kit import case
 from kit.fake_discord import FakeDiscord
 from kit.fake_ntfy import FakeNtfy
 from kit.notifying import (
-    TOPIC, SmallDisk, WithFakeOpencode, discord_target, field, ntfy_target, posts, route, sequence_of, told,
+    TOPIC, SmallDisk, WithPhone, discord_target, field, ntfy_target, posts, route, sequence_of, told,
 )  # fmt: skip
 from kit.opencode import Unavailable
+from kit.waiting import until
 
 
-class Outage(WithFakeOpencode):
-    def setUp(self):
-        super().setUp()
-        self.ntfy = FakeNtfy(burst=10**6)
-        self.addCleanup(self.ntfy.close)
-
-    def start(self, *routes, targets=None, **kw):
-        targets = {"phone": ntfy_target(self.ntfy), **(targets or {})}
-        return self.start_gateway({"targets": targets, "routes": list(routes) or [route(*targets)]}, **kw)
-
-    def shown(self):
-        return sorted(m["sequence_id"] for m in self.ntfy.shown(TOPIC))
-
-    def wait_shown(self, *requests, timeout=30):
-        """Until a phone shows exactly these."""
-        wanted = sorted(sequence_of("permission", request) for request in requests)
-        self.ntfy.wait_for(lambda: self.shown() == wanted, timeout)
-
-    def revive(self, started):
-        started.start()
-        self.wait_heard(started)
-
+class Outage(WithPhone):
     def page(self, started):
         return started.client().get_json("/_ocgate/notifications")
 
     def wait_page(self, started, wanted, timeout=30):
-        deadline = time.monotonic() + timeout
-        while not (found := wanted(page := self.page(started))):
-            self.assertLess(time.monotonic(), deadline, json.dumps(page)[:3000])
-            time.sleep(0.05)
-        return found
+        return until(lambda: wanted(self.page(started)), timeout, 0.05, lambda: json.dumps(self.page(started))[:3000])
+
+    def known(self, started):
+        return {s["id"]: s["status"] for s in started.client().get_json("/_ocgate/sessions")["sessions"]}
 
     def wait_known_as(self, started, session, status):
-        deadline = time.monotonic() + 20
-        while True:
-            known = {s["id"]: s["status"] for s in started.client().get_json("/_ocgate/sessions")["sessions"]}
-            if known.get(session) == status:
-                return
-            self.assertLess(time.monotonic(), deadline, known)
-            time.sleep(0.02)
-
-    def healthy(self, started):
-        """The proxy serves, whatever happens beside it."""
-        self.assertEqual(started.client().get_json("/global/health")["healthy"], True)
+        until(lambda: self.known(started).get(session) == status, 20, 0.02, lambda: self.known(started))
 
 
 class GatewayDies(Outage):
@@ -325,9 +294,12 @@ class DiskDies(Outage):
         self.assertEqual(file.stat().st_mode & 0o777, 0o600)
         for rest in ("outbox.db-wal", "outbox.db-shm"):
             (started.state_dir / rest).unlink(missing_ok=True)
-        file.write_bytes(b"this is no database, not at all; " * 1000)
+        damaged = b"this is no database, not at all; " * 1000
+        file.write_bytes(damaged)
         self.revive(started)
         self.wait_page(started, lambda page: page["store"]["durable"])
+        kept = list(started.state_dir.glob("outbox.db.corrupt-*"))
+        self.assertEqual([one.read_bytes() for one in kept], [damaged], kept)
         corrupt = [e for e in started.log_entries() if e.get("event") == "outbox_corrupt" and e["level"] == "error"]
         self.assertEqual(len(corrupt), 1, started.logs())
         other = self.opencode.ask_permission(self.turn("Release 2"), "make two")

@@ -5,22 +5,18 @@ notifications. And every query of the dashboard and of the alerts is one that it
 import contextlib
 import json
 import math
-import os
 import re
 import socket
 import sys
 import threading
 import time
-import unittest
 from collections import Counter
-from pathlib import Path
 
 from kit import case, prometheus
 from kit.fake_ntfy import FakeNtfy
 from kit.model import Call, Fail, FakeModel, Say, _Handler
 from kit.notifying import TOPIC, ntfy_target, route
-from kit.opencode import REPOSITORY, Opencode, Unavailable, free_port
-from kit.sse import EventStream
+from kit.opencode import REPOSITORY, Unavailable, free_port
 from kit.websocket import WebSocket
 from kit.wire import Client, Connection, Truncated
 
@@ -68,18 +64,6 @@ class BillingModel(FakeModel):
     def __post_init__(self):
         super().__post_init__()
         self._server.RequestHandlerClass = _Billing
-
-
-class PricedOpencode(Opencode):
-    """Two models, with prices."""
-
-    @staticmethod
-    def _configuration(model):
-        configuration = Opencode._configuration(model)
-        models = configuration["provider"]["fake"]["models"]
-        for name, prices in PRICES.items():
-            models[name] = {**models["fake-1"], "name": name, "cost": prices}
-        return configuration
 
 
 class Ledger:
@@ -141,20 +125,15 @@ class CountedClient(Client):
 class Run(case.WithOpencode):
     """One run for all tests of the class; it is over, and scraped, before the first of them begins."""
 
+    model_class = BillingModel
+    prices = PRICES
+    gateway_wanted = False
     trouble = None
     performed = False
 
     @classmethod
     def setUpClass(cls):
-        try:
-            cls.model = BillingModel()
-            cls.addClassCleanup(cls.model.close)
-            cls.opencode = PricedOpencode(cls.model)
-            cls.addClassCleanup(cls.opencode.close)
-        except Unavailable as reason:
-            raise unittest.SkipTest(str(reason)) from None
-        cls.direct = cls.opencode.client()
-        cls.started_gateways = []
+        super().setUpClass()
         cls.ntfy = FakeNtfy(burst=10000)
         cls.addClassCleanup(cls.ntfy.close)
         cls.settings = {

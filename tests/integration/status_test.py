@@ -17,22 +17,11 @@ import time
 from kit import case, gateway
 from kit.model import Call, Say
 from kit.process import _die_with_parent
+from kit.waiting import until
 from kit.websocket import WebSocket
 from kit.wire import DEADLINE, Client
 
 PAGE = "/_ocgate/status"
-
-
-def eventually(wanted, what):
-    """Nothing announces it to us, so it is asked for."""
-    deadline = time.monotonic() + DEADLINE
-    while True:
-        found = wanted()
-        if found:
-            return found
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{what} did not come within {DEADLINE} s")
-        time.sleep(0.02)
 
 
 class Status(case.WithOpencode):
@@ -50,7 +39,7 @@ class Status(case.WithOpencode):
                 None,
             )
 
-        return eventually(listed, f"an exchange in {stage}")
+        return until(listed, DEADLINE, what=f"an exchange in {stage}")
 
     def test_what_is_under_way_is_listed_where_it_stands(self):
         session = self.new_session("held")
@@ -126,7 +115,7 @@ class Status(case.WithOpencode):
             found = [one for one in self.page()["exchanges"] if one["stage"] == "tunnel" and one["stalled_seconds"]]
             return found and found[0]["stalled_seconds"] > 1 and found[0]
 
-        found = eventually(stalls, "a stalled terminal")
+        found = until(stalls, DEADLINE, what="a stalled terminal")
         self.assertEqual(found["waits_for"], "client")
         self.assertIn("/connect", found["path"])
 
@@ -249,7 +238,7 @@ class Audit(case.WithOpencode):
                     return entry
             return None
 
-        return eventually(found, f"{event} {fields}")
+        return until(found, DEADLINE, what=f"{event} {fields}")
 
     def allow_once(self, asked):
         """As people do it in a shell, where there is curl."""
@@ -316,7 +305,7 @@ class Audit(case.WithOpencode):
         self.assertEqual(self.path.stat().st_mode & 0o777, 0o600)
         for entry in self.lines():
             self.assertEqual(entry["kind"], "audit")
-        eventually(lambda: self.gateway.metric("ocgate_audit_lines_total") == len(self.lines()), "the same number")
+        until(lambda: self.gateway.metric("ocgate_audit_lines_total") == len(self.lines()), what="the same number")
         self.assertEqual(self.gateway.metric("ocgate_audit_lines_dropped_total"), 0)
         self.assertFalse([e for e in self.gateway.log_entries() if e["kind"] == "audit"], "not in both")
 

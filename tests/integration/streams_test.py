@@ -7,7 +7,7 @@ import time
 from kit import case
 from kit.model import Say
 from kit.relay import Relay
-from kit.sse import EventStream
+from kit.sse import EventStream, unwrap
 from kit.websocket import WebSocket
 
 LEAVING_TAKES_AT_MOST = 1.0  # seconds between the client's close and the gateway's close upstream
@@ -91,10 +91,25 @@ class Streams(case.WithOpencode):
 
     def test_twenty_readers_get_the_same_events(self):
         streams = [self.subscribe() for _ in range(20)]
-        session = self.new_session()
-        for events in streams:
-            events.until_type("session.created", sessionID=session["id"])
-            events.close()
+        first, *others, last = [self.new_session(f"number {n}")["id"] for n in range(12)]
+        told = [self.told_between(events, first, last) for events in streams]
+        created = [properties["sessionID"] for kind, properties in map(unwrap, told[0]) if kind == "session.created"]
+        self.assertEqual(created, [*others, last])
+        for number, events in enumerate(told):
+            self.assertEqual(events, told[0], f"reader {number}")
+
+    def told_between(self, events, first, last):
+        """What comes behind the one session's creation, up to the other's. Each stream has a heartbeat of its own."""
+        events.until_type("session.created", sessionID=first)
+        told = []
+        while True:
+            event = events.next()
+            self.assertIsNotNone(event)
+            kind, properties = unwrap(event)
+            if kind != "server.heartbeat":
+                told.append(event)
+            if kind == "session.created" and properties["sessionID"] == last:
+                return told
 
 
 class Leaving(case.WithOpencode):

@@ -12,21 +12,19 @@ OCGATE_STEADY names the program (tests/perf/steady.cpp), built as what ships is.
 units and the difference taken, so that starting and stopping cancel out. Status 77: cannot run here, and why.
 """
 import json
-import os
 import pathlib
-import re
 import resource
-import shutil
-import subprocess
 import sys
 import tempfile
+
+import counting
+from counting import CannotRun, run, tool
 
 COSTS = pathlib.Path(__file__).with_name("costs.json")
 KINDS = ("rest", "refused", "event", "frame")
 TOLERANCE = 1.05
 MOST_READS_AND_WRITES = 4.0  # two of each: the floor of a proxy
 MOST_CALLS = 4.3  # with the share of every epoll_wait
-SKIPPED = 77
 # The clients' and the upstream's own in steady.cpp.
 NOT_THE_GATEWAYS = {"read", "write"}
 READS_AND_WRITES = {"recvfrom", "recvmsg", "sendto", "sendmsg", "readv", "writev"}
@@ -38,34 +36,14 @@ WATCHING = ("full", "sampled", "silent", "blind")
 TIMED_UNITS, TIMED_ROUNDS = 20000, 7
 
 
-class CannotRun(Exception):
-    pass
-
-
-def program():
-    path = os.environ.get("OCGATE_STEADY", "")
-    if not path or not pathlib.Path(path).exists():
-        raise CannotRun(f"no {path or 'OCGATE_STEADY'}: cmake --preset release && cmake --build --preset release")
-    return path
-
-
-def tool(name):
-    if not shutil.which(name):
-        raise CannotRun(f"{name} is not installed")
-    return name
-
-
-def run(words):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-    if done.returncode != 0:
-        raise AssertionError(f"{' '.join(map(str, words))} ended with {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
+def steady():
+    return counting.program("OCGATE_STEADY")
 
 
 def allocations():
     failed = []
     for kind in KINDS:
-        counted = json.loads(run([program(), kind, "2000"]))
+        counted = json.loads(run([steady(), kind, "2000"]))
         print(f"{kind}: {counted['allocations']} allocations in {counted['units']} units")
         # What gathers the log's lines may still grow, a handful of times, when the thread that empties it comes late.
         if counted["allocations"] * 100 > counted["units"]:
@@ -74,12 +52,9 @@ def allocations():
 
 
 def instructions_of(kind, units, folder, watching="full"):
-    out = folder / f"{kind}-{units}-{watching}"
     # Of the shard's thread alone, the first: the log's does its work when it comes to it.
-    run([tool("valgrind"), "--tool=callgrind", "--separate-threads=yes", f"--callgrind-out-file={out}",
-         program(), kind, str(units), "1", watching])  # fmt: skip
-    text = pathlib.Path(f"{out}-01").read_text(encoding="utf-8")
-    return int(re.search(r"^(?:summary|totals): (\d+)", text, re.M).group(1))
+    words = [steady(), kind, str(units), "1", watching]
+    return counting.callgrind(words, folder / f"{kind}-{units}-{watching}", thread=1)
 
 
 def instructions(watching="full"):
@@ -96,7 +71,7 @@ def instructions(watching="full"):
 def cpu_seconds(kind, watching):
     """User and system time of the whole program, the log's thread included."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run([program(), kind, str(TIMED_UNITS), "1", watching])
+    run([steady(), kind, str(TIMED_UNITS), "1", watching])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
@@ -126,7 +101,7 @@ def calls():
     counts = []
     for rounds in (20, 120):
         with tempfile.NamedTemporaryFile("r", suffix=".strace") as out:
-            run([tool("strace"), "-f", "-c", "-o", out.name, program(), "rest", str(rounds), "32"])
+            run([tool("strace"), "-f", "-c", "-o", out.name, steady(), "rest", str(rounds), "32"])
             counts.append(parse_strace(out.read()))
     few, many = counts
     difference = {name: many.get(name, 0) - few.get(name, 0) for name in many if name not in NOT_THE_GATEWAYS}
@@ -186,14 +161,14 @@ def main():
              "watching": watching, "--write": write}  # fmt: skip
     if what not in parts:
         sys.exit(__doc__)
-    try:
+
+    def measure():
         failed = parts[what]()
-    except CannotRun as why:
-        print(f"SKIPPED: {why}")
-        sys.exit(SKIPPED)
-    if failed:
-        print(f"dearer than committed: {', '.join(failed)}. If that is worth it: tests/perf/guard.py --write")
-    sys.exit(1 if failed else 0)
+        if failed:
+            print(f"dearer than committed: {', '.join(failed)}. If that is worth it: tests/perf/guard.py --write")
+        return failed
+
+    counting.end(measure)
 
 
 if __name__ == "__main__":

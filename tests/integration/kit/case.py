@@ -25,6 +25,9 @@ class WithOpencode(unittest.TestCase):
     """
 
     model_wanted = True
+    model_class = FakeModel
+    prices = None  # of its models, see Opencode
+    gateway_wanted = True  # or each test starts its own
     gateway_config = None
     gateway_arguments = ()
     maxDiff = None
@@ -32,15 +35,16 @@ class WithOpencode(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         try:
-            cls.model = FakeModel() if cls.model_wanted else None
+            cls.model = cls.model_class() if cls.model_wanted else None
             if cls.model:
                 cls.addClassCleanup(cls.model.close)
-            cls.opencode = Opencode(cls.model)
+            cls.opencode = Opencode(cls.model, prices=cls.prices)
             cls.addClassCleanup(cls.opencode.close)
             cls.direct = cls.opencode.client()
             cls.started_gateways = []
-            cls.gateway = cls.start_gateway()
-            cls.client = cls.gateway.client()
+            if cls.gateway_wanted:
+                cls.gateway = cls.start_gateway()
+                cls.client = cls.gateway.client()
         except Unavailable as reason:
             raise unittest.SkipTest(str(reason)) from None
 

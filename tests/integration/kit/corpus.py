@@ -7,6 +7,7 @@ from pathlib import Path
 CASES = Path(__file__).resolve().parents[2] / "framing" / "cases"
 ENDINGS = {"open", "waits", "close", "reset", "tunnel"}
 NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+LENGTH = re.compile(rb"0|[1-9][0-9]{0,18}")
 LINES = {
     "client:", "upstream:", "client, with the next:", "upstream, with the next:",
     "client ends", "client resets", "upstream ends", "upstream resets",
@@ -24,14 +25,38 @@ class Step:
 
 
 @dataclass
+class Wanted:
+    """Of one message, what the case says about its fields."""
+
+    has: list = field(default_factory=list)  # (name in lower case, value)
+    lacks: list = field(default_factory=list)
+
+    def faults(self, message):
+        found = [f"{name.decode()} is not {value!r}" for name, value in self.has if value not in message.values(name)]
+        return found + [f"{name.decode()} is there" for name in self.lacks if message.values(name)]
+
+
+@dataclass
+class Sees(Wanted):
+    """A request that has to arrive upstream, or, with `part`, whose beginning may."""
+
+    method: bytes = b""
+    target: bytes = b""
+    content: bytes = b""
+    part: bool = False
+    anew: bool = False  # on a connection that carried nothing before
+
+
+@dataclass
 class Case:
     name: str
     rfc: str = ""
     steps: list = field(default_factory=list)
     answers: list = field(default_factory=list)
+    cut: bool = False  # the last answer is not whole, and the client can tell
     ending: str = ""
-    sees: list = field(default_factory=list)  # (method, target, content, part)
-    lacks: list = field(default_factory=list)  # (number of the request, name of a field it must not have)
+    sees_all: list = field(default_factory=list)
+    answer: Wanted = field(default_factory=Wanted)  # the last one
     got: bytes | None = None
     to_upstream: bytes | None = None
     to_client: bytes | None = None
@@ -39,6 +64,16 @@ class Case:
     @property
     def scripted(self):
         return any(step.kind.startswith("upstream") for step in self.steps)
+
+    @property
+    def sees(self):
+        """What has to arrive."""
+        return [sees for sees in self.sees_all if not sees.part]
+
+    @property
+    def parts(self):
+        """(method, target) of what may arrive in part."""
+        return {(sees.method, sees.target) for sees in self.sees_all if sees.part}
 
 
 def unescape(text):
@@ -80,7 +115,21 @@ def _wire_line(text, credential):
 def _sees(text, part):
     head, _, content = text.partition(" = ")
     method, _, target = head.partition(" ")
-    return unescape(method), unescape(target), unescape(content), part
+    return Sees(method=unescape(method), target=unescape(target), content=unescape(content), part=part)
+
+
+def _field(text):
+    name, _, value = text.partition(":")
+    return unescape(name).lower(), unescape(value.strip(" "))
+
+
+def _answers(case, words):
+    *told, case.ending = words
+    case.answers = [int(word) for word in told if word.isdigit()]
+    case.cut = "cut" in told
+    strange = [word for word in told if not word.isdigit() and word not in ("cut", "none")]
+    if strange or case.ending not in ENDINGS:
+        raise ValueError(f"answers: {words}")
 
 
 def _make(block, cells, credential):
@@ -104,19 +153,25 @@ def _make(block, cells, credential):
 
 def _word(case, line):
     key, _, value = line.partition(": ")
+    last = case.sees_all[-1] if case.sees_all else None
     if line in LINES:
         case.steps.append(Step(line.rstrip(":").split(",")[0]))
     elif key == "wait":
         case.steps.append(Step("wait"))
     elif key == "answers":
-        words = value.split()
-        case.ending = words[-1]
-        assert case.ending in ENDINGS, line
-        case.answers = [int(word) for word in words[:-1] if word.isdigit()]
+        _answers(case, value.split())
     elif key in ("sees", "sees part"):
-        case.sees.append(_sees(value, key == "sees part"))
-    elif key == "sees lacks":
-        case.lacks.append((sum(not part for *_, part in case.sees) - 1, value.lower().encode()))
+        case.sees_all.append(_sees(value, key == "sees part"))
+    elif key == "sees has" and last and not last.part:
+        last.has.append(_field(value))
+    elif key == "sees lacks" and last and not last.part:
+        last.lacks.append(value.lower().encode())
+    elif line == "sees it on a new connection" and last and not last.part:
+        last.anew = True
+    elif key == "got has":
+        case.answer.has.append(_field(value))
+    elif key == "got lacks":
+        case.answer.lacks.append(value.lower().encode())
     elif key == "got":
         case.got = unescape(value)
     elif key == "to upstream":
@@ -125,6 +180,8 @@ def _word(case, line):
         case.to_client = unescape(value)
     elif key == "rfc":
         case.rfc = value
+    elif key != "why" and line != "sees nothing":
+        raise ValueError(f"{case.name}: not understood: {line}")
 
 
 def read_cases(credential):
@@ -148,6 +205,7 @@ class Message:
     fields: list
     content: bytes = b""
     whole: bool = False
+    first_there: bool = False  # on its connection
 
     def values(self, name):
         return [value for key, value in self.fields if key.lower() == name]
@@ -162,14 +220,15 @@ class Message:
 
     @property
     def target(self):
-        return self.first.split(b" ")[1]
+        return (self.first.split(b" ") + [b""])[1]
 
 
 def _read_fields(lines):
     fields = []
     for line in lines:
         name, colon, value = line.partition(b": ")
-        if not colon or not NAME.fullmatch(name) or re.search(rb"[\0-\x08\x0a-\x1f\x7f]", value):
+        padded = value != value.strip(b" \t")
+        if not colon or not NAME.fullmatch(name) or padded or re.search(rb"[\0-\x08\x0a-\x1f\x7f]", value):
             raise Wrong(f"a field line: {line!r}")
         fields.append((name, value))
     return fields
@@ -182,7 +241,7 @@ def _read_chunks(data):
         end = data.find(b"\r\n", at)
         if end < 0:
             return bytes(content), None
-        if not re.fullmatch(rb"0|[1-9a-f][0-9a-f]{0,8}", data[at:end]):
+        if not re.fullmatch(rb"0|[1-9a-f][0-9a-f]{0,7}", data[at:end]):
             raise Wrong(f"a chunk's size: {data[at:end][:40]!r}")
         size = int(data[at:end], 16)
         content += data[end + 2 : end + 2 + size]
@@ -205,7 +264,7 @@ def read_messages(data, answers=False, methods=(), ended=False):
             messages.append(Message(data.split(b"\r\n")[0], []))
             return messages, b""
         first, *lines = data[:end].split(b"\r\n")
-        shape = rb"HTTP/1\.1 [1-5]\d\d [^\0-\x1f\x7f]*" if answers else rb"[^ ]+ /[^\0-\x20\x7f#]* HTTP/1\.1"
+        shape = rb"HTTP/1\.1 [1-5]\d\d [^\0-\x1f\x7f]*" if answers else NAME.pattern + rb" /[^\0-\x20\x7f#]* HTTP/1\.1"
         if not re.fullmatch(shape, first):
             raise Wrong(f"a first line: {first[:200]!r}")
         message = Message(first, _read_fields(lines))
@@ -214,6 +273,8 @@ def read_messages(data, answers=False, methods=(), ended=False):
         codings, lengths = message.values(b"transfer-encoding"), message.values(b"content-length")
         if len(codings) + len(lengths) > 1:
             raise Wrong(f"two lengths: {message.fields}")
+        if codings not in ([], [b"chunked"]) or not all(LENGTH.fullmatch(length) for length in lengths):
+            raise Wrong(f"a length that is none: {message.fields}")
         bodiless = b"websocket" in message.values(b"upgrade")
         if answers:
             method = methods[finals] if finals < len(methods) else b"GET"

@@ -5,8 +5,6 @@ uploads to their end and has one large download. `Crowd` holds the clients' side
 """
 
 import asyncio
-import base64
-import hashlib
 import json
 import os
 import selectors
@@ -18,13 +16,14 @@ import time
 import unittest
 
 from . import gateway
+from .waiting import until
+from .websocket import accept_of
 from .wire import basic
 
 HEALTH = "/global/health"
 PATIENCE = 60.0  # seconds, to end a hang
 MIB = 1024 * 1024
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 EVENT = b'data: {"payload":{"type":"server.connected","properties":{}}}\n\n'
 LARGE = 64 * 1024 * 1024
 
@@ -135,10 +134,9 @@ class PlainUpstream:
     async def _echo(self, reader, writer, key):
         self.streams += 1
         try:
-            accept = base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest())
             writer.write(
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+                b"Sec-WebSocket-Accept: " + accept_of(key).encode() + b"\r\n\r\n"
             )
             await writer.drain()
             while True:
@@ -169,6 +167,7 @@ class Crowd:
             one.connect((host, int(port)))
             one.setblocking(False)
             self.members.append(one)
+        self.unsaid = [b""] * count
         self.heard = [bytearray() for _ in self.members]
         self.ended = [False] * count
 
@@ -189,6 +188,16 @@ class Crowd:
                 one.send(what)
             except OSError:
                 pass
+
+    def go_on_saying(self, what):
+        """The same to all, over and over: what one did not take the last time it is told first, so that nothing is
+        left out of the middle."""
+        for index, one in enumerate(self.members):
+            rest = self.unsaid[index] or what
+            try:
+                self.unsaid[index] = rest[one.send(rest) :]
+            except OSError:
+                self.unsaid[index] = rest
 
     def hear(self, seconds, until=lambda crowd: False):
         """Takes in what comes, for so long or until that holds; whether it did."""
@@ -331,11 +340,7 @@ class WithCrowds(unittest.TestCase):
         print(f"  others meanwhile: {len(times)} GETs, p50 {statistics.median(times):.1f} ms, max {times[-1]:.1f} ms")
 
     def wait_for(self, what, holds, patience=PATIENCE):
-        deadline = time.monotonic() + patience
-        while not holds():
-            if time.monotonic() > deadline:
-                self.fail(f"not within {patience} s: {what}")
-            time.sleep(0.02)
+        until(holds, patience, every=0.02, what=what)
 
     def status(self, started):
         return started.client().get_json("/_ocgate/status")["totals"]

@@ -22,10 +22,6 @@ HEARTBEAT = 10.0
 _DURABLE = ("session.created", "session.updated", "session.deleted", "message.updated", "message.part.updated")
 
 
-def _now_ms():
-    return int(time.time() * 1000)
-
-
 class _Session:
     def __init__(self, info):
         self.info = info
@@ -44,6 +40,7 @@ class FakeOpencode:
         self.username = username
         self.password = password or secrets.token_urlsafe(18)
         self.deaf = deaf
+        self.clock_ahead = 0  # seconds
         self.streams_opened = 0
         self.requests = 0
         self._lock = threading.RLock()
@@ -120,7 +117,7 @@ class FakeOpencode:
     def open_session(self, title, directory="/workspaces/project", parent=None):
         with self._lock:
             made = f"ses_{next(self._numbers):026d}"
-            at = _now_ms()
+            at = self._now_ms()
             info = {
                 "id": made, "slug": "a-slug", "projectID": "project", "directory": directory, "path": "",
                 "title": title, "agent": "build", "version": "1.18.33", "cost": 0,
@@ -254,6 +251,9 @@ class FakeOpencode:
 
     # What is said. Under the lock.
 
+    def _now_ms(self):
+        return int((time.time() + self.clock_ahead) * 1000)
+
     def _runs(self, session):
         one = self._sessions.get(session)
         return bool(one) and one.busy
@@ -295,7 +295,7 @@ class FakeOpencode:
             "id": f"msg_{next(self._numbers):026d}", "sessionID": session, "role": "assistant", "mode": "build",
             "agent": "build", "cost": 0.01, "modelID": "fake-1", "providerID": "fake",
             "tokens": {"input": 10, "output": 5, "reasoning": 0, "cache": {"read": 0, "write": 0}},
-            "time": {"created": _now_ms()},
+            "time": {"created": self._now_ms()},
         })  # fmt: skip
         self._tell_step(one)
 
@@ -303,7 +303,7 @@ class FakeOpencode:
         if not one.messages:
             return
         step = one.messages[-1]
-        step["time"]["completed"] = _now_ms()
+        step["time"]["completed"] = self._now_ms()
         step.update({"finish": finish} if finish else {"error": error})
         self._tell_step(one)
 

@@ -52,14 +52,6 @@ class Flow:
         return self
 
 
-def until(test, wanted, timeout=30):
-    deadline = time.monotonic() + timeout
-    while not (found := wanted()):
-        test.assertLess(time.monotonic(), deadline, "not in time")
-        time.sleep(0.01)
-    return found
-
-
 class WithFaultyOpencode(unittest.TestCase):
     maxDiff = None
     timeouts = {}

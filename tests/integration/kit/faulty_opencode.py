@@ -14,8 +14,6 @@ What a path does:
     /script            the bytes that `script(…)` gave, and then what it gave for an end
 """
 
-import base64
-import hashlib
 import select
 import socket
 import struct
@@ -24,7 +22,8 @@ import time
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from .websocket import accept_of
+
 _EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 CLOSE, RESET, STAY = "close", "reset", "stay"
 
@@ -216,11 +215,9 @@ class FaultyOpencode:
             self._tell(end, _EVENTS, _event('{"type":"first"}'), _event('{"type":"more"}'), every)
             return False
         elif path.startswith("/pty/"):
-            key = request.fields["sec-websocket-key"].encode()
-            accept = base64.b64encode(hashlib.sha1(key + _GUID).digest())
             switch = (
                 b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept
+                b"Sec-WebSocket-Accept: %s\r\n\r\n" % accept_of(request.fields["sec-websocket-key"]).encode()
             )
             if path == "/pty/flood":
                 self._flood(end, switch, b"\x81\x7e\x40\x00" + b"w" * 0x4000)

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import unittest
 from pathlib import Path
 
 from .process import Program
@@ -25,6 +26,14 @@ def binary():
 def sanitized(path=None):
     """Whether the binary was built with AddressSanitizer: memory bounds are looser then."""
     return b"__asan_init" in Path(path or binary()).read_bytes()
+
+
+def demand_release(why):
+    """Skips the test where the program is not the build that ships, and says why it takes that one."""
+    if not Path(binary()).is_file():
+        raise unittest.SkipTest(f"no {binary()}: cmake --build --preset release")
+    if sanitized():
+        raise unittest.SkipTest(f"this gateway was built with sanitizers: {why}")
 
 
 def environment(**more):

@@ -11,6 +11,7 @@ import unittest
 from pathlib import Path
 
 from . import gateway as gateways
+from .fake_ntfy import FakeNtfy
 from .fake_opencode import FakeOpencode
 from .opencode import Unavailable
 
@@ -78,6 +79,38 @@ class WithFakeOpencode(unittest.TestCase):
         session = self.opencode.open_session(title, directory, parent)
         self.opencode.begin_turn(session)
         return session
+
+
+class WithPhone(WithFakeOpencode):
+    """And somebody's phone, which is told."""
+
+    def setUp(self):
+        super().setUp()
+        self.ntfy = FakeNtfy(burst=10**6)
+        self.addCleanup(self.ntfy.close)
+
+    def start(self, *routes, targets=None, **kw):
+        targets = {"phone": ntfy_target(self.ntfy), **(targets or {})}
+        return self.start_gateway({"targets": targets, "routes": list(routes) or [route(*targets)]}, **kw)
+
+    def revive(self, started):
+        started.start()
+        self.wait_heard(started)
+
+    def ask(self, title):
+        return self.opencode.ask_permission(self.turn(title), "make")
+
+    def shown(self):
+        return sorted(m["sequence_id"] for m in self.ntfy.shown(TOPIC))
+
+    def wait_shown(self, *requests, timeout=30):
+        """Until the phone shows exactly these."""
+        wanted = sorted(sequence_of("permission", request) for request in requests)
+        self.ntfy.wait_for(lambda: self.shown() == wanted, timeout)
+
+    def healthy(self, started):
+        """The proxy serves, whatever happens beside it."""
+        self.assertEqual(started.client().get_json("/global/health")["healthy"], True)
 
 
 def told(fake, text, event="message"):

@@ -75,7 +75,8 @@ def make_project(path):
 class Opencode:
     """`opencode serve` on a free loopback port. close() ends it and removes everything it wrote."""
 
-    def __init__(self, model=None, username="opencode", password=None):
+    def __init__(self, model=None, username="opencode", password=None, prices=None):
+        """`prices`: what a million tokens of a model cost, in dollars, by the model's name; the first is "fake-1"."""
         self.executable = binary()
         self.root = Path(tempfile.mkdtemp(prefix="ocgate-test-"))
         self.username = username
@@ -87,7 +88,7 @@ class Opencode:
             self.home = self.root / "home"
             config = self.home / ".config" / "opencode"
             config.mkdir(parents=True)
-            (config / "opencode.json").write_text(json.dumps(self._configuration(model)), encoding="utf-8")
+            (config / "opencode.json").write_text(json.dumps(self._configuration(model, prices)), encoding="utf-8")
             self.environment = private_environment(
                 self.home, OPENCODE_SERVER_USERNAME=self.username, OPENCODE_SERVER_PASSWORD=self.password
             )
@@ -97,7 +98,7 @@ class Opencode:
             raise
 
     @staticmethod
-    def _configuration(model):
+    def _configuration(model, prices=None):
         configuration = {
             "$schema": "https://opencode.ai/config.json",
             "autoupdate": False,
@@ -113,12 +114,14 @@ class Opencode:
                     "name": "Fake",
                     "options": {"baseURL": model.base_url, "apiKey": "sk-fake"},
                     "models": {
-                        "fake-1": {
-                            "name": "Fake 1",
+                        name: {
+                            "name": name,
                             "tool_call": True,
                             "attachment": True,
                             "limit": {"context": 200000000, "output": 8192},
+                            **({"cost": cost} if cost else {}),
                         }
+                        for name, cost in (prices or {"fake-1": None}).items()
                     },
                 }
             }

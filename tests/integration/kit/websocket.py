@@ -26,6 +26,11 @@ class Closed(Exception):
         self.reason = reason
 
 
+def accept_of(key):
+    """What a server says to a handshake's Sec-WebSocket-Key. Both are texts."""
+    return base64.b64encode(hashlib.sha1(key.encode() + _GUID).digest()).decode()
+
+
 def mask(payload, key):
     if not payload:
         return b""
@@ -36,7 +41,7 @@ def mask(payload, key):
 class WebSocket:
     def __init__(self, client, target, headers=(), timeout=None, connection=None):
         self.connection = connection or client.connect(timeout)
-        key = base64.b64encode(os.urandom(16))
+        key = base64.b64encode(os.urandom(16)).decode()
         try:
             self.connection.send_request(
                 "GET",
@@ -45,7 +50,7 @@ class WebSocket:
                     [
                         ("Upgrade", "websocket"),
                         ("Connection", "Upgrade"),
-                        ("Sec-WebSocket-Key", key.decode()),
+                        ("Sec-WebSocket-Key", key),
                         ("Sec-WebSocket-Version", "13"),
                         *headers,
                     ]
@@ -55,8 +60,7 @@ class WebSocket:
             if self.head.status != 101:
                 self.head.body = self.connection.read_body(self.head)
                 raise UpgradeRefused(self.head)
-            accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
-            if self.head.header("sec-websocket-accept") != accept:
+            if self.head.header("sec-websocket-accept") != accept_of(key):
                 raise AssertionError(f"wrong Sec-WebSocket-Accept: {self.head}")
         except BaseException:
             self.connection.close()

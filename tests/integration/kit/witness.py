@@ -4,14 +4,12 @@ It takes every credential and none, so that whatever a gateway lets through is s
 field: the gateway's own (probe, events) do not, and are not written down.
 """
 
-import base64
-import hashlib
 import json
 import socket
 import threading
 from dataclasses import dataclass, field
 
-_GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+from .websocket import accept_of
 
 
 @dataclass
@@ -97,8 +95,7 @@ class Witness:
             with self._lock:
                 self.arrivals.append(Arrival(known["x-case"], method.decode(), target, fields))
         if known.get("upgrade") == "websocket":
-            key = known["sec-websocket-key"].encode()
-            accept = base64.b64encode(hashlib.sha1(key + _GUID).digest()).decode()
+            accept = accept_of(known["sec-websocket-key"])
             switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             connection.sendall(f"{switch}Sec-WebSocket-Accept: {accept}\r\n\r\n".encode())
             stream.read(1)
