@@ -23,8 +23,12 @@ bool Knowledge::is_public_asset(std::string_view method, std::string_view target
     return opencode::is_public_asset(method, target);
 }
 
-bool Knowledge::may_be_linked(std::string_view target) const {
-    return opencode::route_of("GET", target) == opencode::ui_route && !proxy::Pages::cover(target);
+// The interface has a folder's name in its path, and asks for that folder at once: opencode loads the configuration it
+// finds there, and starts what that names.
+auth::Linking Knowledge::linking(std::string_view target) const {
+    if (target == "/") return auth::Linking::open;
+    bool const interface = opencode::route_of("GET", target) == opencode::ui_route && !proxy::Pages::cover(target);
+    return interface ? auth::Linking::by_hand : auth::Linking::refused;
 }
 
 bool Knowledge::serves_files(std::uint16_t route) const {

@@ -17,7 +17,7 @@ namespace ocgate::app {
 class Knowledge final : public auth::UpstreamKnowledge {
 public:
     [[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) const override;
-    [[nodiscard]] bool may_be_linked(std::string_view target) const override;
+    [[nodiscard]] auth::Linking linking(std::string_view target) const override;
     [[nodiscard]] bool serves_files(std::uint16_t route) const override;
     [[nodiscard]] std::optional<std::string> ticket_issued_by(std::string_view method,
                                                               std::string_view target) const override;

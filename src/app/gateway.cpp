@@ -140,7 +140,8 @@ Gateway::Inside::Inside(Config config, Flags flags, Sources sources, ops::Log& l
                                                      .clock = clock_,
                                                      .knowledge = knowledge_,
                                                      .observer = journal_,
-                                                     .key = key});
+                                                     .key = key,
+                                                     .hashing = hashing_});
     }
 }
 

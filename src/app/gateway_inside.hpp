@@ -136,6 +136,7 @@ private:
     notify::Store store_{scribe_, notify::Outbox::in_memory().value()};
     std::atomic<std::size_t> connections_{0};
     proxy::Clients clients_;
+    std::shared_ptr<proxy::ClientCount> const hashing_ = std::make_shared<proxy::ClientCount>();  ///< passwords
     std::size_t room_ = 0;        ///< connections that there are descriptors for
     std::size_t open_files_ = 0;  ///< the limit that says so
     std::shared_ptr<auth::Throttle> throttle_;

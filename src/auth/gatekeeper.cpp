@@ -15,8 +15,8 @@ namespace ocgate::auth {
 namespace {
 
 constexpr std::size_t remembered_logins = 1024;
-/// Passwords of one client that wait to be hashed at a time, of all that may (the worker's queue): nobody fills it
-/// alone.
+/// Passwords of one client, over all shards, that wait to be hashed at a time, of all that may (the worker's queue):
+/// nobody fills it alone.
 constexpr std::size_t most_in_queue = 8;
 
 using proxy::Decision;
@@ -63,23 +63,6 @@ struct Flight {
 };
 
 using Flights = std::unordered_map<Digest, std::shared_ptr<Flight>, DigestHash>;
-
-using Queued = std::unordered_map<Digest, std::size_t, DigestHash>;
-
-/// A client's place in the worker's queue.
-class InQueue {
-public:
-    InQueue(Queued& queued, Digest const& client) : queued_(queued), client_(client) { ++queued_[client_]; }
-    InQueue(InQueue const&) = delete;
-    InQueue& operator=(InQueue const&) = delete;
-    ~InQueue() {
-        if (auto const at = queued_.find(client_); --at->second == 0) queued_.erase(at);
-    }
-
-private:
-    Queued& queued_;
-    Digest const client_;
-};
 
 /// Wakes who waits for a flight, however it ended.
 class Landing {
@@ -139,18 +122,12 @@ struct Gatekeeper::State {
         return {claimed && claimed->is_loopback() ? visit.peer : address, hidden};
     }
 
-    [[nodiscard]] bool is_foreign_pages(wire::RequestHead const& head) const {
+    /// What a request that another site's page makes comes to; `open` for all others.
+    [[nodiscard]] Linking linking(wire::RequestHead const& head) const {
         auto const& allowed = settings->allowed_origins;
-        if (needs_own_page(head)) return is_foreign(head, allowed);
-        return is_foreign_read(head, allowed) && !(opens_window(head) && parts.knowledge.may_be_linked(head.target));
-    }
-
-    /// Who shares the places of one in the worker's queue.
-    [[nodiscard]] Digest client_of(Throttle::Source const& source) const {
-        auto const address = parse_address(source.address);
-        if (!address) return hash({"queue", source.address});
-        auto const* bytes = reinterpret_cast<char const*>(address->bytes.data());
-        return hash({"queue", {bytes, address->is_v4() ? std::size_t{16} : 8}});
+        if (needs_own_page(head)) return is_foreign(head, allowed) ? Linking::refused : Linking::open;
+        if (!is_foreign_read(head, allowed)) return Linking::open;
+        return opens_window(head) ? parts.knowledge.linking(head.target) : Linking::refused;
     }
 
     /// Everything that needs no hashing. `login` is filled when the decision is `undecided`.
@@ -163,6 +140,7 @@ struct Gatekeeper::State {
         parts.observer.decided(result, decision.client_address, user, visit.request_id);
         decision.kind = Decision::Kind::admitted;
         decision.vouched = result == AuthResult::admitted;
+        decision.exempt = result == AuthResult::exempt;
         decision.user = user;
         return decision;
     }
@@ -192,7 +170,6 @@ struct Gatekeeper::State {
     struct Nothing {};
     BoundedTable<Nothing> right;  ///< Login::right of the same
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
-    Queued queued;                ///< by State::client_of; as many as there are flights at most
 };
 
 std::optional<std::string> Gatekeeper::State::spends_ticket(Visit const& visit) {
@@ -218,9 +195,11 @@ Decision Gatekeeper::State::consider(Visit const& visit, std::optional<Login>& l
     if (!host_allowed(head.host, settings->allowed_hosts))
         return refuse(visit, std::move(decision), AuthResult::misdirected,
                       refusal_for(Reason::misdirected, "this Host is not served here"));
-    if (is_foreign_pages(head))
-        return refuse(visit, std::move(decision), AuthResult::cross_site,
-                      refusal_for(Reason::forbidden, "this request comes from another site's page"));
+    if (auto const link = linking(head); link != Linking::open) {
+        auto refusal = refusal_for(Reason::forbidden, "this request comes from another site's page");
+        refusal.offers_link = link == Linking::by_hand;
+        return refuse(visit, std::move(decision), AuthResult::cross_site, refusal);
+    }
     bool const asset = !head.upgrade && head.body.empty() && parts.knowledge.is_public_asset(head.method, head.target);
     if (asset || is_preflight(head)) return admit(visit, std::move(decision), AuthResult::exempt, {});
     if (auto user = spends_ticket(visit)) return admit(visit, std::move(decision), AuthResult::ticket, *user);
@@ -320,9 +299,8 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
 
         auto& throttle = *state->parts.throttle;
         auto const source = state->guesser(visit);
-        auto const client = state->client_of(source);
-        auto const before = state->queued.find(client);
-        if (before != state->queued.end() && before->second >= most_in_queue) {
+        auto place = state->parts.hashing->take(source.address);
+        if (place.count > most_in_queue) {
             if (flight) flight->refused = AuthResult::queue_full;
             co_return state->refuse(visit, std::move(decision), AuthResult::queue_full, queue_is_full(),
                                     state->known(user));
@@ -346,9 +324,8 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
                 return std::nullopt;  // out of memory: not judged, as when the queue is full
             }
         };
-        std::optional<InQueue> place(std::in_place, state->queued, client);
         auto const answered = co_await state->parts.worker.run(std::move(job));
-        place.reset();
+        place.place.leave();
         auto const matches = answered.value_or(std::nullopt);
         if (!matches) {
             throttle.withdrawn(source, user, attempt);

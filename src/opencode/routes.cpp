@@ -14,6 +14,9 @@ constexpr std::size_t max_ticket_answer_bytes = 4 * 1024;  // a real one has abo
 constexpr std::size_t max_ticket_bytes = 128;              // a UUID today
 constexpr std::size_t max_id_bytes = 128;                  // `pty_` and 26 characters today
 
+/// The one character beyond ASCII that JavaScript's toLowerCase() makes one of ASCII of: U+212A becomes `k`.
+constexpr std::string_view kelvin = "\xE2\x84\xAA";
+
 constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
 
 /// The next character of `text`, percent-decoded, taken from its front. Nothing when the encoding is broken.
@@ -67,6 +70,11 @@ private:
             if (!c) return false;
             if (n < segment.folded.size()) segment.folded[n] = lower(*c);
             ++n;
+            if (n >= kelvin.size() && n <= segment.folded.size() &&
+                std::string_view(segment.folded.data() + n - kelvin.size(), kelvin.size()) == kelvin) {
+                n -= kelvin.size() - 1;
+                segment.folded[n - 1] = 'k';
+            }
         }
         if (n <= segment.folded.size()) segment.folded_bytes = static_cast<std::uint8_t>(n);
         return true;
@@ -219,7 +227,7 @@ std::uint16_t file_route() noexcept {
 }
 
 bool is_public_asset(std::string_view method, std::string_view target) noexcept {
-    if (method != "GET" && method != "HEAD") return false;
+    if (method != "GET") return false;  // for HEAD opencode itself wants a login
     return target == "/site.webmanifest" || target == "/web-app-manifest-192x192.png" ||
            target == "/web-app-manifest-512x512.png";
 }

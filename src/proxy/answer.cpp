@@ -189,24 +189,88 @@ std::array<char, 29> http_date(std::chrono::sys_seconds when) noexcept {
     return text;
 }
 
+namespace {
+
+constexpr std::size_t content_bytes = offer_bytes - 1024;
+/// A longer target is not offered. It stands there twice, and each of its bytes may take six.
+constexpr std::size_t offered_target_bytes = 500;
+
+void write_escaped(Text& text, std::string_view raw) noexcept {
+    for (char const& c : raw) {
+        switch (c) {
+            case '&':
+                text << "&amp;";
+                break;
+            case '<':
+                text << "&lt;";
+                break;
+            case '>':
+                text << "&gt;";
+                break;
+            case '"':
+                text << "&quot;";
+                break;
+            case '\'':
+                text << "&#39;";
+                break;
+            default:
+                text << std::string_view(&c, 1);
+        }
+    }
+}
+
+/// Two slashes in front, or what browsers take for them, lead to another host.
+bool may_be_offered(std::string_view target) noexcept {
+    return target.size() <= offered_target_bytes && target.starts_with('/') && target.find_first_of("/\\", 1) != 1;
+}
+
+/// The link rests for a second: a click that was meant for the page before this one does not follow it.
+void write_offer(Text& text, Answer const& answer) noexcept {
+    text << "<!doctype html><meta charset=utf-8><meta name=viewport content=width=device-width><title>opencode</title>"
+            "<style>body{font:1em/1.5 sans-serif;margin:3em auto;max-width:36em;padding:0 1em;overflow-wrap:anywhere}"
+            "a{pointer-events:none;animation:go 0s 1s forwards}@keyframes go{to{pointer-events:auto}}</style>"
+            "<h1>A link from another site</h1><p>It opens a folder here, and opencode starts the programs that the "
+            "folder's configuration names. Follow it if you meant to:<p><a href=\"";
+    write_escaped(text, answer.target);
+    text << "\">";
+    write_escaped(text, answer.target);
+    text << "</a><p><a href=\"/\">Leave it, and open the start page</a><p><small>" << answer.request_id << "</small>\n";
+}
+
+void write_error(Text& text, Answer const& answer) noexcept {
+    auto const& failure = answer.refusal.failure;
+    auto const message = answer.refusal.message.empty() ? message_for(failure) : answer.refusal.message;
+    text << R"({"error":{"code":")" << to_string(reason_of(failure)) << R"(","message":")" << message
+         << R"(","request_id":")" << answer.request_id << "\"}}\n";
+}
+
+}  // namespace
+
 Written write_answer(std::span<char> out, Answer const& answer) noexcept {
     auto const& failure = answer.refusal.failure;
     auto const status = status_for(failure);
-    auto const reason = to_string(reason_of(failure));
-    auto const message = answer.refusal.message.empty() ? message_for(failure) : answer.refusal.message;
+    bool const offer = answer.refusal.offers_link && out.size() >= offer_bytes && may_be_offered(answer.target);
 
-    char content_store[512];
-    Text content{content_store};
-    content << R"({"error":{"code":")" << reason << R"(","message":")" << message << R"(","request_id":")"
-            << answer.request_id << "\"}}\n";
+    char content_store[content_bytes];
+    Text content{std::span<char>(content_store, offer ? content_bytes : 512)};
+    if (offer) {
+        write_offer(content, answer);
+    } else {
+        write_error(content, answer);
+    }
 
     Text text(out);
     text << "HTTP/1.1 " << status << " " << phrase(status) << "\r\n";
     say_when(text, answer.date);
-    text << "Content-Type: application/json\r\nContent-Length: " << content.size()
+    text << "Content-Type: " << (offer ? "text/html; charset=utf-8" : "application/json")
+         << "\r\nContent-Length: " << content.size()
          << "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nX-Request-Id: " << answer.request_id
-         << "\r\nX-Ocgate-Error: " << to_string(failure.side) << " " << to_string(failure.step) << " " << reason
-         << "\r\n";
+         << "\r\nX-Ocgate-Error: " << to_string(failure.side) << " " << to_string(failure.step) << " "
+         << to_string(reason_of(failure)) << "\r\n";
+    if (offer) {
+        text << "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action "
+                "'none'; frame-ancestors 'none'\r\n";
+    }
     if (answer.refusal.challenge) {
         text << R"(WWW-Authenticate: Basic realm=")" << answer.realm << "\", charset=\"UTF-8\"\r\n";
     }

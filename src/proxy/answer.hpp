@@ -1,4 +1,5 @@
-// The answers this gateway gives itself: JSON, never HTML (opencode's SDK takes HTML for a wrong server), never cached.
+// The answers this gateway gives itself, never cached. JSON and not HTML, which opencode's SDK takes for a wrong
+// server; but for what a browser's window shows to a person (Refusal::offers_link).
 #pragma once
 
 #include <array>
@@ -14,8 +15,9 @@ struct Answer {
     Refusal refusal;
     std::string_view request_id;
     std::string_view realm;
-    std::string_view date;   ///< for Date, as `http_date` writes it; empty: none
-    bool head_only = false;  ///< HEAD: the fields of the answer, without its content
+    std::string_view target;  ///< of the request; read for Refusal::offers_link alone
+    std::string_view date;    ///< for Date, as `http_date` writes it; empty: none
+    bool head_only = false;   ///< HEAD: the fields of the answer, without its content
     bool close = true;
     bool keep_alive_1_0 = false;
 };
@@ -25,8 +27,10 @@ struct Written {
     std::size_t content = 0;  ///< of these; 0 for HEAD
 };
 
-/// Writes the whole answer into `out`, which holds at least `answer_bytes`.
+/// Writes the whole answer into `out`, which holds at least `answer_bytes`; no link is offered where it holds less than
+/// `offer_bytes`.
 inline constexpr std::size_t answer_bytes = 2048;
+inline constexpr std::size_t offer_bytes = 8192;
 Written write_answer(std::span<char> out, Answer const& answer) noexcept;
 
 /// What the head of an own page's answer says besides what the page does.

@@ -94,7 +94,7 @@ rt::Task<Next> Connection::serve_request() {
         co_return co_await refuse_head(*desk, Failure{*surplus_, Step::accept, Reason::too_many}, method, *snapshot);
     }
     if (!head) co_return co_await refuse_head(*desk, head.error(), {}, *snapshot);
-    exchange = std::make_unique<Exchange>(*this, snapshot, std::move(desk));
+    exchange = std::make_unique<Exchange>(*this, shard.snapshot, std::move(desk));  // what holds now
     std::exception_ptr escaped;
     auto next = Next::close;
     try {

@@ -11,6 +11,8 @@ namespace ocgate::proxy {
 namespace {
 
 constexpr unsigned max_interim_answers = 16;
+/// Until the head of an answer for which nobody has logged in. A hung upstream would let strangers hold places.
+constexpr rt::Duration exempt_patience = std::chrono::seconds(10);
 
 /// A request id from a trusted proxy is kept when it cannot be mistaken for anything else in logs and fields.
 bool is_sane_id(std::string_view id) noexcept {
@@ -70,6 +72,7 @@ void Exchange::take(Decision& decision) {
     if (!decision.user.empty()) user_ = std::move(decision.user);
     if (!decision.client_address.empty()) client_address_ = std::move(decision.client_address);
     vouched_ = decision.vouched;
+    exempt_ = decision.exempt;
     peer_trusted_ = decision.peer_trusted;
     foreign_content_ = decision.foreign_content;
 }
@@ -170,7 +173,8 @@ rt::Task<Next> Exchange::carry() {
 
 rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
     auto& recorder = shard_.parts.recorder;
-    if (!fresh) {
+    // A request that began before a reload goes where it was meant to go, with the password meant for that.
+    if (!fresh && shard_.snapshot->dialer == snapshot_->dialer) {
         if (auto idle = shard_.upstreams.take()) {
             reused_ = true;
             recorder.upstream_dialed(true, true);
@@ -346,7 +350,8 @@ rt::Task<Outcome<void>> Exchange::receive_answer() {
 }
 
 void Exchange::start_first_byte_clock() {
-    auto const limit = snapshot_->limits.first_byte;
+    rt::Duration limit = snapshot_->limits.first_byte;
+    if (exempt_) limit = limit.count() == 0 ? exempt_patience : std::min(limit, exempt_patience);
     if (limit.count() == 0) return;
     first_byte_by_ = shard_.now() + limit;
     connection_.upstream->read_by(std::min(first_byte_by_, head_by_));
@@ -386,6 +391,7 @@ rt::Task<Next> Exchange::refuse(Refusal refusal) {
     answer.refusal = refusal;
     answer.request_id = request_id_;
     answer.realm = snapshot_->realm;
+    answer.target = head.target;
     answer.date = shard_.date();
     record_.failed = true;
     record_.failure = refusal.failure;
@@ -404,7 +410,9 @@ rt::Task<Next> Exchange::refuse(Refusal refusal) {
     auto why = client_->write_now(bytes);
     if (!why && !bytes.empty()) {
         why = Reason::draining;  // a forced end waits for no room
-        if (!connection_.insisted) why = co_await client_->write(bytes, snapshot_->limits.idle_body);
+        // Nor is a stranger waited for who asks and asks and does not read.
+        auto const until = admitted_ ? rt::never : shard_.now() + snapshot_->limits.linger;
+        if (!connection_.insisted) why = co_await client_->write(bytes, snapshot_->limits.idle_body, until);
     }
     if (why) co_return Next::close;
     record_.status = status_for(refusal.failure);

@@ -144,6 +144,7 @@ private:
     bool client_1_0_ = false;
     bool vouched_ = false;          ///< the upstream's own credential is sent along
     bool foreign_content_ = false;  ///< see Decision
+    bool exempt_ = false;           ///< nobody has logged in for it
     bool peer_trusted_ = false;     ///< its X-Forwarded-* are believed
     bool admitted_ = false;
     bool witnessed_ = false;  ///< Witness::began was told

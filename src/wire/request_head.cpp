@@ -103,6 +103,12 @@ bool expects_continue(Facts const& facts, FieldList const& fields) noexcept {
     return found;
 }
 
+/// RFC 9110 §7.6.2: whoever passes it on must count down. Nobody asks that of opencode, so it is not passed on.
+bool counts_hops(FieldList const& fields) noexcept {
+    return std::any_of(fields.begin(), fields.end(),
+                       [](auto const& field) { return iequals(field.name, "max-forwards"); });
+}
+
 bool is_handshake(Facts const& facts, RequestHead const& head) noexcept {
     return head.upgrade && facts.upgrade_websocket && head.method == "GET" && head.body.empty() &&
            facts.websocket_key.count == 1 && is_websocket_key(facts.websocket_key.value) &&
@@ -135,6 +141,7 @@ Parsed<> parse_request_head(std::string_view bytes, HeadLimits const& limits, st
     progress = read_fields(reading, head.fields, facts);
     if (!progress) return progress;
     if (*progress == Progress::need_more) return growth.more(true);
+    if (line.method == "OPTIONS" && counts_hops(head.fields)) return Reason::unsupported_method;
 
     head.method = line.method;
     head.minor = line.minor;

@@ -1,7 +1,9 @@
 // Runs a fuzz target without a fuzzer: the given files as they are, then mutations of them from a fixed seed, so that a
 // failure here is the same failure everywhere.
 //   driver [--mutations N] [--seed S] FILE-OR-DIRECTORY...
-// An input that kills the target, or that it takes a minute for, is left in `<program>.crash`.
+// An input that kills the target, by a sanitizer's report too, or that it takes a minute for is left in
+// `<program>.crash`.
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,6 +20,9 @@
 #include <vector>
 
 extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size);
+// The sanitizers ask for these. Left to themselves they end the program without a signal, and the input would be lost.
+extern "C" char const* __asan_default_options() { return "abort_on_error=1"; }
+extern "C" char const* __ubsan_default_options() { return "abort_on_error=1"; }
 
 namespace {
 
@@ -106,11 +111,17 @@ constexpr std::string_view words[] = {
 };
 
 Bytes current;
+bool running = false;  // the target, with `current`
 std::string crash_file;
 
 void keep_crash() {
-    std::ofstream(crash_file, std::ios::binary) << current;
-    std::fprintf(stderr, "the input is in %s\n", crash_file.c_str());
+    if (!running) return;  // what ends the program is no input's fault: a leak, say, which is found at the end
+    running = false;
+    // With the kernel's own means: what has gone wrong may be the heap.
+    int const file = ::open(crash_file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    bool const kept =
+        file >= 0 && ::write(file, current.data(), current.size()) == static_cast<ssize_t>(current.size());
+    std::fprintf(stderr, "the input is %s %s\n", kept ? "in" : "not in", crash_file.c_str());
 }
 
 void on_abort(int signal) {
@@ -123,7 +134,9 @@ void on_abort(int signal) {
 void run(Bytes input) {
     current = std::move(input);
     ::alarm(patience_seconds);
+    running = true;
     LLVMFuzzerTestOneInput(reinterpret_cast<std::uint8_t const*>(current.data()), current.size());
+    running = false;
 }
 
 class Mutator {

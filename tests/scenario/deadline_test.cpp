@@ -113,6 +113,41 @@ TEST(Deadline, BoundsTheFirstByteWhenToldTo) {
     EXPECT_TRUE(s.upstream().closed());
 }
 
+TEST(Deadline, BoundsTheFirstByteOfWhatNobodyHasLoggedInFor) {
+    for (auto const& [told, bound] : {std::pair{0s, 10s}, {5s, 5s}, {60s, 10s}}) {
+        Scenario::Options options;
+        options.limits.first_byte = told;
+        Scenario s(options);
+        s.door().exempts = true;
+        s.client().sends(get("/site.webmanifest"));
+        s.advance(bound - 1ms);
+        EXPECT_EQ(s.client().received(), "");
+        s.advance(1ms);
+        EXPECT_THAT(s.client().take(), StartsWith("HTTP/1.1 504 "));
+        EXPECT_TRUE(s.upstream().closed());
+    }
+}
+
+TEST(Deadline, BoundsTheWaitForAStrangerThatDoesNotReadItsRefusals) {
+    for (bool const admitted : {false, true}) {
+        Scenario::Options options;
+        options.capacity = 1024;
+        Scenario s(options);
+        s.client().stops_reading();
+        if (admitted) {
+            s.upstream_refuses();  // 503 for each
+        } else {
+            s.door().refuses = proxy::Refusal{{Side::client, Step::admission, Reason::unauthorized}, "log in first"};
+        }
+        for (int i = 0; i < 20; ++i) s.client().sends(get("/"));
+        s.advance(999ms);
+        EXPECT_FALSE(s.client().closed());
+        s.advance(1ms);
+        EXPECT_EQ(s.client().closed(), !admitted);
+        EXPECT_EQ(s.shard().load().desks_lent, admitted ? 1U : 0U);
+    }
+}
+
 TEST(Deadline, IsNotPutOffByAHeadThatTrickles) {
     Scenario::Options options;
     options.limits.first_byte = 5s;

@@ -186,6 +186,55 @@ TEST(Reload, LeavesAnExchangeUnderWayItsLimits) {
     EXPECT_THAT(s.client().take(), EndsWith("late"));
 }
 
+/// Hashes a password for one target until the test says that it is done.
+class DoorThatHashesOnce final : public proxy::Gatekeeper {
+public:
+    bool trusts(std::string_view) override { return false; }
+    proxy::Decision consider(proxy::Visit const& visit) override {
+        proxy::Decision decision;
+        if (visit.head.target != "/slow") decision.kind = proxy::Decision::Kind::admitted;
+        return decision;
+    }
+    rt::Task<proxy::Decision> verify(proxy::Visit const&) override {
+        co_await done.wait();
+        proxy::Decision decision;
+        decision.kind = proxy::Decision::Kind::admitted;
+        co_return decision;
+    }
+    bool watches(proxy::Visit const&) override { return false; }
+    void saw_answer(std::string_view, unsigned, std::string_view, std::string_view) override {}
+    rt::Signal done;
+};
+
+TEST(Reload, LeavesARequestThatBeganBeforeItTheUpstreamItWasMeantFor) {
+    auto const door = std::make_shared<DoorThatHashesOnce>();
+    Scenario::Options options;
+    options.gatekeeper = door;
+    Scenario s(options);
+    s.client().sends(get("/slow"));
+    s.redials();
+    auto& other = s.connects();
+    other.sends(get("/quick"));
+    s.upstream(0).sends(ok("x"));
+    ASSERT_EQ(s.shard().load().idle_upstreams, 1u) << "a connection to the new one";
+    door->done.notify();
+    s.settle();
+    ASSERT_EQ(s.upstreams(), 2u) << "not that: with the old one's password it would have been told that";
+    EXPECT_THAT(s.upstream(1).received(), StartsWith("GET /slow "));
+    s.client().resets();
+}
+
+TEST(Reload, HoldsForAHeadThatIsNotComplete) {
+    Scenario s;
+    s.client().sends("GET / HTTP/1.1\r\nHost: a\r\n");
+    proxy::Limits limits;
+    limits.first_byte = 5s;
+    s.configure(limits);
+    s.client().sends("\r\n");
+    s.advance(5s);
+    EXPECT_THAT(s.client().take(), StartsWith("HTTP/1.1 504 "));
+}
+
 TEST(Reload, TakesIdleConnectionsOnlyWhereTheyLead) {
     Scenario s;
     warm_up(s);

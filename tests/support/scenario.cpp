@@ -19,6 +19,7 @@ proxy::Decision Door::consider(proxy::Visit const& visit) {
     decision.client_address = visit.peer;
     decision.peer_trusted = trusts_peer;
     decision.vouched = vouches;
+    decision.exempt = exempts;
     decision.kind = proxy::Decision::Kind::admitted;
     if (refuses) {
         decision.kind = proxy::Decision::Kind::refused;

@@ -107,6 +107,7 @@ public:
     bool hashes_first = false;  ///< the answer takes a turn of the event loop
     bool trusts_peer = false;
     bool vouches = true;
+    bool exempts = false;
     std::string watched = "-";
     struct Seen {
         std::string target;

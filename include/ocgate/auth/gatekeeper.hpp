@@ -13,7 +13,8 @@
 // A GET or HEAD acts, too: opencode loads the configuration of whatever `directory` it is asked about, and starts the
 // programs that it names. So a page elsewhere may not make a browser read either (Sec-Fetch-Site `cross-site` or
 // `same-site`; `allowed_origins` go by Origin or Referer), be it as image, script, frame or stream. It may lead there:
-// a link opens what UpstreamKnowledge calls linkable in a window of its own.
+// a link opens, in a window of its own, what UpstreamKnowledge says does nothing by that, and shows a person where it
+// leads otherwise.
 //
 // Credentials are read from exactly one Authorization field. Two are 400: which one the upstream or a proxy in front
 // would have taken cannot be known. `auth_token` in the query is no credential here, though it is one for opencode:
@@ -28,6 +29,7 @@
 #include "ocgate/auth/settings.hpp"
 #include "ocgate/auth/throttle.hpp"
 #include "ocgate/auth/tickets.hpp"
+#include "ocgate/proxy/clients.hpp"
 #include "ocgate/proxy/doors.hpp"
 #include "ocgate/rt/clock.hpp"
 #include "ocgate/rt/worker.hpp"
@@ -57,6 +59,8 @@ public:
         UpstreamKnowledge const& knowledge;
         AuthObserver& observer;
         Key key;  ///< 32 random bytes
+        /// One for all shards: by client, passwords that wait to be hashed.
+        std::shared_ptr<proxy::ClientCount> hashing = std::make_shared<proxy::ClientCount>();
     };
 
     Gatekeeper(std::shared_ptr<Settings const> settings, Parts parts);

@@ -9,6 +9,15 @@
 
 namespace ocgate::auth {
 
+/// What becomes of a link on a page elsewhere that leads here, in a window of its own.
+enum class Linking : std::uint8_t {
+    refused,
+    /// What is opened may make the upstream do something. A person has to want that: they are told, and follow the link
+    /// from a page of ours.
+    by_hand,
+    open,  ///< it does nothing by being opened
+};
+
 struct TicketUse {
     std::string pty_id;  ///< decoded; comparable with what `ticket_issued_by` gave
     std::string ticket;  ///< decoded; never empty
@@ -19,12 +28,11 @@ class UpstreamKnowledge {
 public:
     virtual ~UpstreamKnowledge() = default;
 
-    /// The few files that browsers fetch without credentials: exact raw target, GET and HEAD only.
+    /// The few files that browsers fetch without credentials: exact raw target, GET only.
     [[nodiscard]] virtual bool is_public_asset(std::string_view method, std::string_view target) const = 0;
 
-    /// Whether a link on a page elsewhere may open this: a page for people, which does nothing by being opened. Asked
-    /// for GET and HEAD only.
-    [[nodiscard]] virtual bool may_be_linked(std::string_view) const { return false; }
+    /// Asked for GET and HEAD only.
+    [[nodiscard]] virtual Linking linking(std::string_view) const { return Linking::refused; }
 
     /// Whether an answer on this route (Visit::route) is a file as it lies in a workspace, with a type to match:
     /// whoever wrote it, a page in it would have the person's login.

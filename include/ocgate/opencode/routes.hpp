@@ -22,7 +22,7 @@ inline constexpr std::uint16_t ui_route = 0;
 /// The route of files as they lie in a workspace, HTML and SVG as such; `ui_route` in a table that has none.
 [[nodiscard]] std::uint16_t file_route() noexcept;
 
-/// Files that browsers fetch without credentials and that the server itself exempts: exact raw target, GET and HEAD.
+/// Files that browsers fetch without credentials and that the server itself exempts: exact raw target, GET alone.
 [[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) noexcept;
 
 /// The PTY (decoded) whose one-time ticket this request asks for: `POST /pty/{id}/connect-token` and `/api/pty/…`.

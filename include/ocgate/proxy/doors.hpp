@@ -30,6 +30,8 @@ struct Refusal {
     std::string_view message;             ///< for people; a literal
     bool challenge = false;               ///< add WWW-Authenticate (a 401)
     std::chrono::seconds retry_after{0};  ///< 0: no Retry-After
+    /// A browser shows the answer to a person, who may go on: it is a page with a link to the same target.
+    bool offers_link = false;
 };
 
 struct Decision {
@@ -38,6 +40,7 @@ struct Decision {
     std::string user;              ///< empty where no credentials were needed
     std::string client_address;    ///< behind trusted proxies; what logs and throttles speak of
     bool vouched = true;           ///< the client's credentials were judged right: the upstream's own is sent along
+    bool exempt = false;           ///< admitted without anybody's login or ticket
     bool peer_trusted = false;     ///< what `trusts` says of the peer
     bool foreign_content = false;  ///< the answer may be anybody's: a browser is told to run nothing of it
     Refusal refusal{{Side::gateway, Step::admission, Reason::internal}, {}};

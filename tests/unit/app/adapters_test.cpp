@@ -38,11 +38,12 @@ TEST(Knowledge, KnowsWhereFilesAreServedAsTheyAre) {
 
 TEST(Knowledge, CallsTheWebInterfaceAloneAPageToLinkTo) {
     Knowledge const knowledge;
-    for (auto const* page : {"/", "/L3dvcms/session/ses_1", "/L3dvcms", "/assets/index.js", "/?directory=/x"})
-        EXPECT_TRUE(knowledge.may_be_linked(page)) << page;
+    EXPECT_EQ(knowledge.linking("/"), auth::Linking::open);
+    for (auto const* page : {"/L3dvcms/session/ses_1", "/L3dvcms", "/assets/index.js", "/?directory=/x", "//"})
+        EXPECT_EQ(knowledge.linking(page), auth::Linking::by_hand) << "opencode loads the folder: " << page;
     for (auto const* other : {"/path?directory=/x", "/PATH;x", "//path/", "/%70ath", "/session", "/event",
                               "/_ocgate/status", "/_ocgate", "/api/fs/read/x"})
-        EXPECT_FALSE(knowledge.may_be_linked(other)) << other;
+        EXPECT_EQ(knowledge.linking(other), auth::Linking::refused) << other;
 }
 
 }  // namespace

@@ -28,14 +28,18 @@ private:
     rt::Instant now_{std::chrono::hours(24)};
 };
 
-/// `/logo.png` is public; `/page` is for people; `POST /t/<pty>` issues a ticket whose answer is `ticket:<text>`;
+/// `/logo.png` is public; `/page` is for people, `/folder` for those who mean it; `POST /t/<pty>` issues a ticket whose
+/// answer is `ticket:<text>`;
 /// `/c/<pty>?ticket=` uses one.
 class Upstream final : public auth::UpstreamKnowledge {
 public:
     [[nodiscard]] bool is_public_asset(std::string_view method, std::string_view target) const override {
         return (method == "GET" || method == "HEAD") && target == "/logo.png";
     }
-    [[nodiscard]] bool may_be_linked(std::string_view target) const override { return target == "/page"; }
+    [[nodiscard]] auth::Linking linking(std::string_view target) const override {
+        if (target == "/page") return auth::Linking::open;
+        return target == "/folder" ? auth::Linking::by_hand : auth::Linking::refused;
+    }
     [[nodiscard]] bool serves_files(std::uint16_t route) const override { return route == 7; }
     [[nodiscard]] std::optional<std::string> ticket_issued_by(std::string_view method,
                                                               std::string_view target) const override {
@@ -138,7 +142,7 @@ public:
     ~Gate() { worker.stop(); }
 
     [[nodiscard]] auth::Gatekeeper::Parts parts() {
-        return {throttle, tickets, worker, clock, knowledge, journal, auth::Key{9}};
+        return {throttle, tickets, worker, clock, knowledge, journal, auth::Key{9}, hashing};
     }
 
     /// One shard more beside `keeper`.
@@ -153,14 +157,15 @@ public:
     }
 
     /// Starts a `verify`; the decision is there when `io` has run.
-    std::shared_ptr<std::optional<proxy::Decision>> start(Request const& request, std::string_view peer = "192.0.2.1") {
+    std::shared_ptr<std::optional<proxy::Decision>> start(Request const& request, std::string_view peer = "192.0.2.1",
+                                                          auth::Gatekeeper* shard = nullptr) {
         auto result = std::make_shared<std::optional<proxy::Decision>>();
         auto run = [](auth::Gatekeeper& gatekeeper, wire::RequestHead const& head, std::string from,
                       std::shared_ptr<std::optional<proxy::Decision>> out) -> rt::Task<void> {
             proxy::Visit const seen{head, from, "r1"};
             *out = co_await gatekeeper.verify(seen);
         };
-        rt::spawn(io.get_executor(), run(*keeper, request.head(), std::string(peer), result),
+        rt::spawn(io.get_executor(), run(shard ? *shard : *keeper, request.head(), std::string(peer), result),
                   [](std::exception_ptr const&) {});
         io.restart();
         io.poll();
@@ -189,6 +194,7 @@ public:
     Journal journal;
     std::shared_ptr<auth::Throttle> throttle;
     std::shared_ptr<auth::Tickets> tickets = std::make_shared<auth::Tickets>(auth::Key{8});
+    std::shared_ptr<proxy::ClientCount> hashing = std::make_shared<proxy::ClientCount>();
     std::optional<auth::Gatekeeper> keeper;
 };
 

@@ -59,6 +59,23 @@ TEST_F(GatekeeperTest, AForeignPageMayOpenWhatIsForPeopleInAWindow) {
     EXPECT_EQ(open("GET /page", far, navigate, navigate), 403U) << "told twice";
 }
 
+TEST_F(GatekeeperTest, AForeignPagesLinkToWhatActsIsShownToAPerson) {
+    Gate gate(settings);
+    constexpr std::string_view navigate = "Sec-Fetch-Mode: navigate", document = "Sec-Fetch-Dest: document";
+    auto const ask = [&](std::string_view line, std::string_view site, std::string_view to) {
+        return gate.consider(Request(line, {login("cem", "plain"), site, navigate, to}));
+    };
+    auto const asked = ask("GET /folder", "Sec-Fetch-Site: cross-site", document);
+    EXPECT_EQ(status(asked), 403U);
+    EXPECT_TRUE(asked.refusal.offers_link);
+    EXPECT_EQ(gate.journal.entries.back().result, AuthResult::cross_site);
+    EXPECT_EQ(ask("GET /folder", "Sec-Fetch-Site: same-origin", document).kind, Kind::admitted) << "from our page";
+    EXPECT_EQ(ask("GET /folder", "Sec-Fetch-Site: none", document).kind, Kind::admitted) << "typed, or from an app";
+    EXPECT_FALSE(ask("GET /folder", "Sec-Fetch-Site: cross-site", "Sec-Fetch-Dest: iframe").refusal.offers_link);
+    EXPECT_FALSE(ask("POST /folder", "Sec-Fetch-Site: cross-site", document).refusal.offers_link);
+    EXPECT_FALSE(ask("GET /data", "Sec-Fetch-Site: cross-site", document).refusal.offers_link);
+}
+
 TEST_F(GatekeeperTest, FilesAreAnybodysContentHoweverOneLoggedIn) {
     Gate gate(settings);
     for (auto const& credentials : {login("cem", "plain"), login("cem", "plain"), login("ann", "right")}) {

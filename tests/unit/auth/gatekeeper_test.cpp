@@ -225,6 +225,7 @@ TEST_F(GatekeeperTest, AFullQueueIsSaidAtOnce) {
 
 TEST_F(GatekeeperTest, OneClientDoesNotFillTheQueue) {
     Gate gate(settings);
+    auto const other_shard = gate.another(settings);
     std::optional<test::Busy> busy(std::in_place, gate.io, gate.worker);
     std::vector<std::shared_ptr<std::optional<Decision>>> guesses;
     std::vector<Request> requests;
@@ -234,8 +235,9 @@ TEST_F(GatekeeperTest, OneClientDoesNotFillTheQueue) {
         requests.emplace_back("GET /", std::initializer_list<std::string_view>{field});
     }
     for (auto const& request : requests)
-        guesses.push_back(gate.start(request, "2001:db8::" + std::to_string(1 + guesses.size())));
-    EXPECT_EQ(gate.worker.queued(), 8U) << "of one IPv6 subscriber";
+        guesses.push_back(gate.start(request, "2001:db8::" + std::to_string(1 + guesses.size()),
+                                     guesses.size() % 2 ? other_shard.get() : nullptr));
+    EXPECT_EQ(gate.worker.queued(), 8U) << "of one IPv6 subscriber, over all shards";
     for (std::size_t i = 0; i < guesses.size(); ++i) EXPECT_EQ(guesses[i]->has_value(), i >= 8) << i;
     EXPECT_EQ(status(**guesses.back()), 503U);
     EXPECT_EQ(gate.journal.entries.back().result, AuthResult::queue_full);
@@ -246,6 +248,7 @@ TEST_F(GatekeeperTest, OneClientDoesNotFillTheQueue) {
     busy->let_go();
     gate.run();
     EXPECT_EQ((*elsewhere)->kind, Kind::admitted);
+    EXPECT_EQ(gate.hashing->clients(), 0U);
     EXPECT_EQ(status(gate.ask(requests.back(), "2001:db8::1")), 401U) << "and for this one again";
 }
 

@@ -5,6 +5,7 @@
 #include <array>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <vector>
 
 namespace ocgate::proxy {
 namespace {
@@ -45,6 +46,39 @@ TEST(Answer, IsWrittenByteForByte) {
         "WWW-Authenticate: Basic realm=\"opencode\", charset=\"UTF-8\"\r\n\r\n"
         "{\"error\":{\"code\":\"unauthorized\",\"message\":\"Credentials are needed: HTTP Basic authentication.\","
         "\"request_id\":\"0123456789abcdef\"}}\n");
+}
+
+TEST(Answer, OffersALinkToAPersonWhoMayGoOn) {
+    auto answer = answer_for(Side::client, Step::admission, Reason::forbidden);
+    answer.refusal.offers_link = true;
+    auto const shown = [&](std::string_view target, std::size_t room = offer_bytes) {
+        answer.target = target;
+        std::vector<char> out(room);
+        auto const size = write_answer(out, answer);
+        std::string text(out.data(), size.bytes);
+        auto const content = text.find("\r\n\r\n") + 4;
+        EXPECT_EQ(text.size() - content, answer.head_only ? 0 : size.content);
+        EXPECT_THAT(text, HasSubstr("X-Ocgate-Error: client admission forbidden\r\n"));
+        return text;
+    };
+    auto const page = shown("/L3dvcms/session?a='\"<b>&c");
+    EXPECT_THAT(page, StartsWith("HTTP/1.1 403 Forbidden\r\n"));
+    EXPECT_THAT(page, HasSubstr("Content-Type: text/html; charset=utf-8\r\n"));
+    EXPECT_THAT(page, HasSubstr("Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; "));
+    EXPECT_THAT(page, HasSubstr("frame-ancestors 'none'\r\n"));
+    EXPECT_THAT(page, HasSubstr("href=\"/L3dvcms/session?a=&#39;&quot;&lt;b&gt;&amp;c\">"));
+    EXPECT_THAT(page, Not(HasSubstr("<b>")));
+    EXPECT_THAT(shown("/" + std::string(499, '"')), EndsWith("0123456789abcdef</small>\n")) << "all of it fits";
+    auto const plain = HasSubstr("Content-Type: application/json\r\n");
+    EXPECT_THAT(shown("/" + std::string(500, 'x')), plain) << "too long to look at";
+    EXPECT_THAT(shown("//elsewhere.example/x"), plain) << "it leads to another host";
+    EXPECT_THAT(shown("/\\elsewhere.example/x"), plain) << "for browsers the same";
+    EXPECT_THAT(shown("/x", offer_bytes - 1), plain) << "no room";
+    answer.head_only = true;
+    EXPECT_THAT(shown("/x"), EndsWith("\r\n\r\n"));
+    answer.head_only = false;
+    answer.refusal.offers_link = false;
+    EXPECT_THAT(shown("/x"), plain);
 }
 
 TEST(Answer, DatesAsRfc9110Does) {
