@@ -1,9 +1,22 @@
 // Notifications as a whole: targets first, then who of them is told of what.
+#include <algorithm>
+
 #include "config_loader.hpp"
 #include "config_routes.hpp"
 #include "config_targets.hpp"
 
 namespace ocgate::app {
+namespace {
+
+/// A file that is read later, by others.
+void also_watch(Config& config, std::string const& path) {
+    auto& files = config.files;
+    if (path.empty() || std::find(files.begin(), files.end(), path) != files.end()) return;
+    files.push_back(path);
+    config.file_marks.push_back(mark_of(path));
+}
+
+}  // namespace
 
 void Loader::read_notifications() {
     auto& notify = loaded_.config.notify;
@@ -12,6 +25,7 @@ void Loader::read_notifications() {
     targets.read_variables();
     if (auto const* const given = other(targets_pointer)) targets.read_file(*given);
     notify.targets = targets.take();
+    for (auto const& target : notify.targets) also_watch(loaded_.config, target.ca_file);
 
     RouteReader routes(*this, targets.names());
     auto& rules = notify.rules;

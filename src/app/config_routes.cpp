@@ -55,7 +55,7 @@ bool covers(Rule const& first, Rule const& later) {
 Rule RouteReader::usual(std::vector<TargetConfig> const& targets) {
     Rule rule;
     rule.place = "the usual rule";
-    rule.min_duration = 20s;
+    rule.min_duration = usual_min_duration;
     for (auto const& target : targets) rule.targets.push_back(target.name);
     return rule;
 }
@@ -120,6 +120,8 @@ std::vector<std::string> RouteReader::read_globs(Fields& fields, std::string_vie
 }
 
 void RouteReader::read_times(Fields& fields, Rule& rule) {
+    // One that silences takes every turn: a short one must not go on to be told by a later route.
+    if (names(rule, "complete") && !rule.targets.empty()) rule.min_duration = usual_min_duration;
     if (auto const time = fields.duration("min_duration", 0ms, max_duration)) {
         rule.min_duration = *time;
         if (!names(rule, "complete"))
@@ -229,7 +231,22 @@ notify::PresenceRules RouteReader::read_presence(json const& given) {
     return presence;
 }
 
+/// A route asks for turns that took long, and one for everything behind it takes those that did not.
+void RouteReader::doubt_short_turns(std::vector<Rule> const& rules) {
+    for (auto rule = rules.begin(); rule != rules.end(); ++rule) {
+        if (rule->events.empty() || !names(*rule, "complete")) continue;
+        auto const next = std::find_if(std::next(rule), rules.end(), [&](Rule const& later) {
+            return names(later, "complete") && later.min_duration < rule->min_duration;
+        });
+        if (next == rules.end() || !next->events.empty() || next->targets.empty()) continue;
+        loader_.warn(rule->place + ": turns shorter than its min_duration go to " + next->place +
+                     ", which takes every event; so that nobody is told of them, put {\"events\": [\"complete\"], "
+                     "\"targets\": []} behind it");
+    }
+}
+
 void RouteReader::doubt(std::vector<Rule> const& rules, std::vector<TargetConfig> const& targets) {
+    doubt_short_turns(rules);
     for (std::size_t later = 1; later < rules.size(); ++later) {
         auto const end = rules.begin() + static_cast<std::ptrdiff_t>(later);
         auto const first =

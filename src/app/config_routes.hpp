@@ -15,6 +15,9 @@ inline constexpr std::string_view span_keys[] = {"from", "to", "days"};
 inline constexpr std::string_view presence_keys[] = {"window", "grace"};
 inline constexpr std::array<std::string_view, 7> day_words{"mon", "tue", "wed", "thu", "fri", "sat", "sun"};
 
+/// Of a completed turn, where a route that tells somebody says nothing.
+inline constexpr rt::Duration usual_min_duration = std::chrono::seconds(20);
+
 class RouteReader {
 public:
     RouteReader(Loader& loader, TargetNames const& names) : loader_(loader), names_(names) {}
@@ -25,10 +28,11 @@ public:
     [[nodiscard]] notify::QuietHours read_quiet_hours(nlohmann::json const& hours);
     [[nodiscard]] notify::PresenceRules read_presence(nlohmann::json const& presence);
 
-    /// Warns of rules that come too late and of targets that nobody names.
+    /// Warns of rules that come too late, of short turns that go astray, and of targets that nobody names.
     void doubt(std::vector<notify::Rule> const& rules, std::vector<TargetConfig> const& targets);
 
 private:
+    void doubt_short_turns(std::vector<notify::Rule> const& rules);
     notify::Rule read_route(nlohmann::json const& route, std::string place);
     std::vector<std::string> read_globs(Fields& fields, std::string_view key);
     void read_times(Fields& fields, notify::Rule& rule);

@@ -305,7 +305,7 @@ std::vector<Setting> make_settings() {
         {"/limits/head_bytes", "SIZE", "16KiB", "request head, 1KiB to 16KiB: it must fit the window; then 431",
          size<std::size_t>(
              KiB, max_head_bytes, [](Config & c) -> auto& { return c.limits.request.head_bytes; },
-             " (a head must fit the proxy's window of 16.5KiB)")},
+             " (the proxy's window of 32KiB has room for a head and what follows it)")},
         {"/limits/target_bytes", "SIZE", "8KiB", "request target, 128B to head_bytes; then 414",
          size<std::size_t>(
              128, max_head_bytes, [](Config & c) -> auto& { return c.limits.request.target_bytes; })},

@@ -67,8 +67,8 @@ inline constexpr std::array<std::string_view, 3> privacy_words{"minimal", "summa
 
 inline constexpr std::size_t max_list_entries = 256;
 
-/// What the schema and the documentation say of the range of `limits.head_bytes`: the proxy parses a head within its
-/// window of 16.5 KiB.
+/// What the schema and the documentation say of the range of `limits.head_bytes`: the proxy parses a head in its
+/// window, which has room for the first of what follows as well (proxy::ShardParts::window_bytes).
 inline constexpr std::size_t max_head_bytes = 16 * 1024;
 
 /// `path` of a file that a setting names: relative to `folder` unless that is empty or the path is absolute.

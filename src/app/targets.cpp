@@ -49,7 +49,9 @@ TargetMaker TargetMaker::read(NotifyConfig const& config,
         maker.trust_[target.ca_file] = notify::Trust::load(target.ca_file, problem);
         if (!problem.empty()) problems.push_back("target " + target.name + ": " + problem);
         // Another certificate under the same name makes another target.
-        if (!target.ca_file.empty()) maker.files_ += std::to_string(mark_of(target.ca_file).modified_ns) + ";";
+        auto const mark = target.ca_file.empty() ? FileMark{} : mark_of(target.ca_file);
+        for (auto const part : {mark.device, mark.inode, mark.size, static_cast<std::uint64_t>(mark.modified_ns)})
+            maker.files_ += std::to_string(part) + ";";
     }
     if (any) maker.proxies_ = notify::Proxies(lookup, problems);
     return maker;

@@ -52,27 +52,38 @@ void Watcher::watch(std::vector<std::string> const& files, std::vector<FileMark>
             number = ::inotify_add_watch(inotify_.native_handle(), folder.c_str(), what | IN_ONLYDIR);
         }
     }
-    // Soon: what has changed since the marks were taken came before inotify looked.
-    if (*alive_) due_.set(deadlines_.now() + settle);
+    changing_since_.reset();
+    // What has changed since the marks were taken came before inotify looked.
+    if (*alive_) due_.set(deadlines_.now());
 }
 
 void Watcher::listen() {
     inotify_.async_read_some(boost::asio::buffer(events_), [this, alive = alive_](error_code why, std::size_t) {
         if (why || !*alive) return;
-        due_.set(std::min(due_.when(), deadlines_.now() + settle));
+        auto const now = deadlines_.now();
+        // A folder where much goes on is no reason to look all the time.
+        auto const next = looked_at_ ? std::max(now, *looked_at_ + settle) : now;
+        due_.set(std::min(due_.when(), next));
         listen();
     });
 }
 
 void Watcher::look() {
-    bool any = false;
+    auto const now = deadlines_.now();
+    looked_at_ = now;
+    bool moved = false;
     for (auto& [path, mark] : marks_) {
-        auto const now = mark_of(path);
-        any |= now != mark;
-        mark = now;
+        auto const seen = mark_of(path);
+        moved |= seen != mark;
+        mark = seen;
     }
-    due_.set(deadlines_.now() + patrol);
-    if (any) changed_();
+    if (moved && !changing_since_) changing_since_ = now;
+    // Half a list of users is one with fewer users, and half a password is another one.
+    if (moved && now < *changing_since_ + longest) return due_.set(now + settle);
+    bool const tell = changing_since_.has_value();
+    changing_since_.reset();
+    due_.set(now + (moved ? rt::Duration(settle) : rt::Duration(patrol)));
+    if (tell) changed_();
 }
 
 }  // namespace ocgate::app

@@ -5,6 +5,7 @@
 #include <boost/asio/posix/basic_stream_descriptor.hpp>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,11 +15,13 @@
 namespace ocgate::app {
 
 /// Calls `changed` when any watched file is another one than at the last `watch` or `changed`: other inode, size,
-/// modification time, or there at all. Bursts are waited out (`settle`); a look every `patrol` catches what inotify
-/// does not see (network file systems, exhausted limits). All on the executor's thread.
+/// modification time, or there at all. Only once they have been the same for `settle`, whoever still writes them, but
+/// `longest` after the first change was seen at the latest. A look every `patrol` catches what inotify does not see
+/// (network file systems, exhausted limits). All on the executor's thread.
 class Watcher {
 public:
     static constexpr std::chrono::milliseconds settle{250};
+    static constexpr std::chrono::seconds longest{2};
     static constexpr std::chrono::seconds patrol{10};
 
     Watcher(rt::Executor executor, rt::Deadlines& deadlines, std::function<void()> changed);
@@ -39,7 +42,9 @@ private:
     std::function<void()> changed_;
     boost::asio::posix::basic_stream_descriptor<rt::Executor> inotify_;
     std::map<std::string, int> folders_;  ///< watched folder → inotify's number; as many as there are files at most
-    std::map<std::string, FileMark> marks_;
+    std::map<std::string, FileMark> marks_;      ///< as seen last
+    std::optional<rt::Instant> changing_since_;  ///< seen, and not told yet
+    std::optional<rt::Instant> looked_at_;
     std::array<char, 4096> events_;  ///< what inotify says is only a reason to look
     rt::Deadline due_;
     std::shared_ptr<bool> alive_;  ///< for completions that come after the end

@@ -276,11 +276,12 @@ void Herald::raise(notify::Raised raised) {
 void Herald::taken_up(notify::Raised const& raised) {
     teller_.knows(raised, needs_.deadlines.now());
     bool const waits = raised.kind == "permission" || raised.kind == "question";
+    if (waits && !Teller::stands_in_a_list(raised)) return;  // it ends by itself, or expires
     if (!waits && raised.kind != "retry") return;
     auto directory = directory_of(raised);
     if (directory.empty()) return;
     if (waits) {
-        left_.insert_or_assign(raised.key, directory);
+        left_.insert_or_assign(raised.key, Left{directory, Teller::request_of(raised)});
         if (ask_alarm_.when() == rt::never) ask_alarm_.set(needs_.deadlines.now() + asking_again);
     }
     needs_.look_at(directory);
@@ -290,7 +291,7 @@ void Herald::taken_up(notify::Raised const& raised) {
 void Herald::ask_for_left() {
     std::erase_if(left_, [this](auto const& one) { return !exchanging_ && !center_->active(one.first); });
     std::set<std::string> places;
-    for (auto const& [key, directory] : left_) places.insert(directory);
+    for (auto const& [key, left] : left_) places.insert(left.directory);
     for (auto const& directory : places) needs_.look_at(directory);
     if (!left_.empty()) ask_alarm_.set(needs_.deadlines.now() + asking_again);
 }
@@ -298,15 +299,12 @@ void Herald::ask_for_left() {
 void Herald::looked(std::string_view directory) {
     teller_.looked(directory, needs_.retries);
     for (auto at = left_.begin(); at != left_.end();) {
-        auto const& [key, place] = *at;
-        if (place != directory) {
+        auto const& [key, left] = *at;
+        if (left.directory != directory) {
             ++at;
             continue;
         }
-        auto const request = key.substr(key.find('/') + 1);
-        if (!needs_.pending(request)) {
-            then([this, key = key] { center_->resolve(key, "gone", {}); });
-        }
+        if (!needs_.pending(left.request)) teller_.waits_no_more(key);
         at = left_.erase(at);
     }
 }

@@ -55,6 +55,15 @@ std::optional<Time> time_in(json const& note, char const* name) {
     return Time(since);
 }
 
+/// An id as it is remembered. Whatever JSON writes longer than it is would make the note larger than the outbox takes,
+/// and the day's sum would be forgotten; opencode's own ids hold nothing of the kind.
+std::string plain(std::string_view step) {
+    std::string id(step.substr(0, Purse::max_id_bytes));
+    std::replace_if(
+        id.begin(), id.end(), [](char c) { return c <= ' ' || c >= 0x7F || c == '"' || c == '\\'; }, '_');
+    return id;
+}
+
 std::vector<std::string> texts_in(json const& note, char const* name, std::size_t most) {
     std::vector<std::string> texts;
     auto const found = note.find(name);
@@ -90,7 +99,7 @@ void Purse::remember(std::string_view step) {
 }
 
 bool Purse::count(std::string_view step, double usd, Time ended, Time now) {
-    auto const id = step.substr(0, max_id_bytes);
+    auto const id = plain(step);
     if (known_.contains(id)) return false;
     remember(id);
     if (ended <= Time() || ended > now + std::chrono::hours(24)) ended = now;
@@ -191,7 +200,7 @@ std::optional<Purse::Left> Purse::restore(std::string_view text, Time now) {
     Left left{time_in(note, "heard_until_ms"), texts_in(note, "steps", max_steps)};
     auto const own = std::exchange(steps_, {});
     known_.clear();
-    for (auto const& step : left.steps) remember(std::string_view(step).substr(0, max_id_bytes));
+    for (auto const& step : left.steps) remember(plain(step));
     for (auto const& step : own) remember(step);
     return left;
 }

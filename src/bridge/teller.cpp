@@ -32,8 +32,43 @@ constexpr std::string_view retry_prefix = "retry/";
 /// An agent of opencode's own that a person or a full context calls; what it writes is for the next step (1.18.33).
 constexpr std::string_view compaction = "compaction";
 
-std::string permission_key(std::string_view id) { return "permission/" + std::string(id); }
-std::string question_key(std::string_view id) { return "question/" + std::string(id); }
+constexpr std::string_view permission_kind = "permission";
+constexpr std::string_view question_kind = "question";
+constexpr char const* request_place = "request_id";
+constexpr char const* newer_mark = "newer";
+
+std::string usual_key(std::string_view kind, std::string_view request) {
+    return std::string(kind) + "/" + std::string(request);
+}
+
+// The outbox takes documents of 64 KiB, and links, marks and what is said later have to find room in them as well.
+constexpr std::size_t max_facts_bytes = 48 * 1024;
+constexpr std::size_t longest_text = 2048;
+
+/// What is for people to read, none of it longer than this.
+void shorten(json& value, std::size_t most) {
+    if (value.is_structured()) {
+        for (auto& part : value) shorten(part, most);
+    } else if (auto* const text = value.get_ptr<std::string*>(); text && text->size() > most) {
+        auto end = most;
+        // A byte 10xxxxxx continues a character.
+        while (end > 0 && (static_cast<unsigned char>((*text)[end]) & 0xC0U) == 0x80U) --end;
+        text->resize(end);
+    }
+}
+
+/// As `dumped`, and small enough to be kept whatever an agent asks: JSON writes one byte as up to six. The longest
+/// texts lose their ends first, and never what tells where it is asked and what it is called.
+std::string dumped_to_fit(json facts) {
+    auto text = dumped(facts);
+    for (auto most = longest_text; text.size() > max_facts_bytes && most > 0; most /= 2) {
+        for (auto const* part : {"project", "request", "questions", "turn", "error", "retry"}) {
+            if (facts.contains(part)) shorten(facts[part], most);
+        }
+        text = dumped(facts);
+    }
+    return text;
+}
 
 }  // namespace
 
@@ -68,45 +103,83 @@ void Teller::happened(opencode::Happening const& happening, rt::Instant now) {
     std::visit([this](auto const& what) { tell(what); }, happening);
 }
 
+std::string Teller::request_of(notify::Raised const& raised) {
+    auto request = text_in(json::parse(raised.facts, nullptr, false), "/request_id");
+    // Earlier versions did not write it, and told of none twice.
+    if (request.empty()) request = raised.key.substr(raised.key.find('/') + 1);
+    return request;
+}
+
+bool Teller::stands_in_a_list(notify::Raised const& raised) {
+    auto const facts = json::parse(raised.facts, nullptr, false);
+    return !facts.is_object() || !facts.contains(newer_mark);
+}
+
+/// One incident for all times has one key, and what was said of it stands. So what was told as gone and waits still is
+/// another one, with the time in its key.
+std::string Teller::key_of(std::string_view kind, std::string const& request, bool again) {
+    auto const usual = usual_key(kind, request);
+    if (again) again_[usual] = usual + "/" + std::to_string(now_ms());
+    auto const found = again_.find(usual);
+    return found == again_.end() ? usual : found->second;
+}
+
+std::string Teller::last_key_of(std::string_view kind, std::string const& request) {
+    auto usual = usual_key(kind, request);
+    auto found = again_.extract(usual);
+    return found ? std::move(found.mapped()) : usual;
+}
+
+void Teller::waits_no_more(std::string const& key) {
+    std::erase_if(again_, [&](auto const& one) { return one.second == key; });
+    needs_.resolve(key, "gone", {});
+}
+
 void Teller::tell(opencode::PermissionPending const& what) {
     auto facts = facts_of(what.root, what.directory);
     auto const& asked = what.permission;
     facts["at_ms"] = now_ms();
+    facts[request_place] = asked.id;
+    if (asked.newer) facts[newer_mark] = true;
     facts["request"] = {{"id", asked.id},
                         {"kind", asked.kind},
                         {"command", asked.command},
                         {"patterns", asked.patterns},
                         {"always", asked.always}};
-    needs_.raise({.key = permission_key(asked.id),
-                  .kind = "permission",
+    needs_.raise({.key = key_of(permission_kind, asked.id, what.again),
+                  .kind = std::string(permission_kind),
                   .subject = what.root.id,
                   .weight = notify::Weight::block,
-                  .facts = dumped(facts)});
+                  .facts = dumped_to_fit(std::move(facts))});
 }
 
 void Teller::tell(opencode::PermissionOver const& what) {
     bool const answered = what.outcome != opencode::PermissionOver::Outcome::gone;
-    needs_.resolve(permission_key(what.id), to_string(what.outcome), answered ? who(what.id) : std::string());
+    needs_.resolve(last_key_of(permission_kind, what.id), to_string(what.outcome),
+                   answered ? who(what.id) : std::string());
 }
 
 void Teller::tell(opencode::QuestionPending const& what) {
     auto facts = facts_of(what.root, what.directory);
     facts["at_ms"] = now_ms();
+    facts[request_place] = what.question.id;
+    if (what.question.newer) facts[newer_mark] = true;
     auto& questions = facts["questions"] = json::array();
     for (auto const& ask : what.question.asks) {
         questions.push_back(
             {{"header", ask.header}, {"text", ask.text}, {"options", ask.options}, {"multiple", ask.multiple}});
     }
-    needs_.raise({.key = question_key(what.question.id),
-                  .kind = "question",
+    needs_.raise({.key = key_of(question_kind, what.question.id, what.again),
+                  .kind = std::string(question_kind),
                   .subject = what.root.id,
                   .weight = notify::Weight::block,
-                  .facts = dumped(facts)});
+                  .facts = dumped_to_fit(std::move(facts))});
 }
 
 void Teller::tell(opencode::QuestionOver const& what) {
     bool const answered = what.outcome != opencode::QuestionOver::Outcome::gone;
-    needs_.resolve(question_key(what.id), to_string(what.outcome), answered ? who(what.id) : std::string());
+    needs_.resolve(last_key_of(question_kind, what.id), to_string(what.outcome),
+                   answered ? who(what.id) : std::string());
 }
 
 /// Somebody has seen what its last turn came to, and went on.
@@ -139,7 +212,7 @@ void Teller::tell(opencode::TurnCompleted const& what) {
                   .kind = "complete",
                   .subject = what.root.id,
                   .weight = notify::Weight::complete,
-                  .facts = dumped(facts)});
+                  .facts = dumped_to_fit(std::move(facts))});
 }
 
 void Teller::remember_error(std::string print, std::string key, rt::Instant when) {
@@ -165,7 +238,7 @@ void Teller::tell(opencode::TurnFailed const& what) {
                   .kind = "error",
                   .subject = what.root.id,
                   .weight = notify::Weight::error,
-                  .facts = dumped(facts)});
+                  .facts = dumped_to_fit(std::move(facts))});
 }
 
 // A person did that: neither an error nor a completion, and they know.
@@ -187,7 +260,7 @@ void Teller::tell(opencode::Retrying const& what) {
                   .kind = "retry",
                   .subject = what.root.id,
                   .weight = notify::Weight::error,
-                  .facts = dumped(facts)});
+                  .facts = dumped_to_fit(std::move(facts))});
 }
 
 void Teller::tell(opencode::RetryOver const& what) {
@@ -213,13 +286,15 @@ void Teller::upstream(bool up, std::string_view why, rt::Instant now) {
     bool const told = up_ == false;
     up_ = up;
     if (up) {
+        down_key_.clear();
         if (!told) return;
         auto matches = [](notify::Raised const& raised) { return raised.kind == upstream_kind; };
         return needs_.resolve_where(std::move(matches), "recovered");
     }
     auto const at = now_ms();
     json const facts{{"at_ms", at}, {"upstream", {{"since_ms", at}, {"why", why}}}};
-    needs_.raise({.key = std::string(upstream_kind) + "/" + std::to_string(at),
+    down_key_ = std::string(upstream_kind) + "/" + std::to_string(at);
+    needs_.raise({.key = down_key_,
                   .kind = std::string(upstream_kind),
                   .subject = "upstream",
                   .weight = notify::Weight::block,
@@ -252,6 +327,16 @@ void Teller::knows(notify::Raised const& raised, rt::Instant now) {
     if (raised.kind == upstream_kind) {
         if (up_ == true) return needs_.resolve(raised.key, "recovered", {});
         up_ = false;
+        if (down_key_.empty()) down_key_ = raised.key;
+        if (down_key_ == raised.key) return;
+        // The health probe was answered before this was read: the earlier one stands, and the other is told to nobody.
+        // (Keys end in milliseconds, of as many digits for the next centuries.)
+        auto const later = std::max(down_key_, raised.key);
+        down_key_ = std::min(down_key_, raised.key);
+        needs_.resolve(later, "gone", {});
+    } else if (raised.kind == permission_kind || raised.kind == question_kind) {
+        auto usual = usual_key(raised.kind, request_of(raised));
+        if (raised.key != usual) again_.insert_or_assign(std::move(usual), raised.key);
     } else if (raised.kind == "retry" && raised.key.starts_with(retry_prefix)) {
         auto session = raised.key.substr(retry_prefix.size());
         session.resize(std::min(session.size(), session.find('/')));

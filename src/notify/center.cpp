@@ -117,7 +117,10 @@ void Center::raise(Raised raised) {
         bool const over = change->state != IncidentState::held && change->state != IncidentState::open;
         if (over) {
             ++counts_.known;
+            auto const* const known = find(incident.key);
+            bool const led = known && known->open && known->told;
             active_.erase(incident.key);
+            if (led) hand_on(incident.key);  // it was opened before this was known, and may speak for others already
         }
         co_return Kept<void>{};
     });
@@ -164,12 +167,14 @@ std::size_t Center::waiting_with(Active const& leader) const {
     return waiting;
 }
 
-/// The block that speaks for this one: of the same subject, told a little earlier.
+/// The block that speaks for this one: of the same subject, told a little earlier, and to whoever is to hear of this
+/// one.
 Center::Active* Center::leader_for(Active const& active) const {
     if (active.raised.weight != Weight::block) return nullptr;
     for (auto const& [key, other] : active_) {
         bool const leads = other.get() != &active && other->open && other->told &&
-                           other->raised.weight == Weight::block && other->raised.subject == active.raised.subject;
+                           other->raised.weight == Weight::block && other->raised.subject == active.raised.subject &&
+                           speaks_for(other->handling, active.handling);
         auto const later = active.opened - other->opened;
         if (leads && later >= rt::Duration::zero() && later < together) return other.get();
     }
@@ -203,7 +208,10 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         bool const silent = later ? silent_now(active) : active.handling.silent;
         for (auto const& target : active.handling.targets) {
             auto dedupe = active.raised.key + "/" + std::string(to_string(action)) + "/" + target;
-            if (action == Action::update) dedupe += "/" + std::to_string(now_ms());
+            // Several may come within a millisecond, and the last one counts all of them.
+            if (action == Action::update) {
+                dedupe += "/" + std::to_string(now_ms()) + "/" + std::to_string(waiting);
+            }
             deliveries.push_back({.dedupe = std::move(dedupe),
                                   .target = target,
                                   .action = action,

@@ -1,7 +1,27 @@
 // The end of an incident: answered, over, expired, or of no interest to anybody any more.
+#include <algorithm>
+
 #include "center_inside.hpp"
 
 namespace ocgate::notify {
+namespace {
+
+bool holds_all(std::vector<std::string> const& names, std::vector<std::string> const& wanted) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](std::string const& one) {
+        return std::find(names.begin(), names.end(), one) != names.end();
+    });
+}
+
+}  // namespace
+
+bool speaks_for(Handling const& one, Handling const& other) {
+    bool const hands_up = other.escalate_after.count() > 0;
+    bool const in_time = one.escalate_after.count() > 0 && one.escalate_after <= other.escalate_after;
+    bool const as_loud = other.silent || !one.silent;
+    bool const reminds = !one.reminders.empty() || other.reminders.empty();
+    return holds_all(one.targets, other.targets) && as_loud && reminds &&
+           (!hands_up || (in_time && holds_all(one.escalate_to, other.escalate_to)));
+}
 
 void Center::resolve(std::string_view key, std::string_view outcome, std::string_view by) {
     if (stopping_) return;
@@ -57,22 +77,28 @@ void Center::write_end(Ending ending) {
     });
 }
 
-/// It spoke for others: the first of them speaks for itself now, and for the rest.
+/// It spoke for others: the first of them speaks for itself now, and for those of the rest that it may speak for; of
+/// what is left the first again.
 void Center::hand_on(std::string const& led) {
-    Active* next = nullptr;
+    std::vector<Active*> rest;
     for (auto const& [key, other] : active_) {
-        if (other->leader != led) continue;
-        if (!next) {
-            next = other.get();
-            next->leader.clear();
-        } else {
-            other->leader = next->raised.key;
-        }
+        if (other->leader == led) rest.push_back(other.get());
     }
-    if (!next) return;
-    next->opened = needs_.deadlines.now();
-    publish(*next, waiting_with(*next), true);
-    arm(*next);
+    // As they were opened: a restart chooses in that order as well.
+    std::stable_sort(rest.begin(), rest.end(), [](auto const* a, auto const* b) { return a->opened < b->opened; });
+    std::vector<Active*> speakers;
+    for (auto* const active : rest) {
+        auto const found = std::find_if(speakers.begin(), speakers.end(), [&](auto const* speaker) {
+            return speaks_for(speaker->handling, active->handling);
+        });
+        active->leader = found == speakers.end() ? std::string() : (*found)->raised.key;
+        if (found == speakers.end()) speakers.push_back(active);
+    }
+    for (auto* const speaker : speakers) {
+        speaker->opened = needs_.deadlines.now();
+        publish(*speaker, waiting_with(*speaker), true);
+        arm(*speaker);
+    }
 }
 
 }  // namespace ocgate::notify

@@ -44,6 +44,9 @@ struct Center::Active {
     Center& home;
 };
 
+/// Whether whoever is told of the one hears no less than what the other's route says: then both can be told as one.
+[[nodiscard]] bool speaks_for(Handling const& one, Handling const& other);
+
 /// A full table or a text too long does not get better by waiting; a disk does.
 [[nodiscard]] inline bool is_hopeless(OutboxError const& error) noexcept {
     return error.trouble == Trouble::invalid || error.trouble == Trouble::full || error.trouble == Trouble::unknown ||

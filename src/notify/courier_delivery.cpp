@@ -151,6 +151,9 @@ rt::Task<void> Courier::Inside::ask(Lane& lane, HttpRequest request, Attempt& at
         attempt.answered = true;
         attempt.verdict = sink.judge(asked, *result);
         pause(lane, attempt.verdict);
+        // It was taken, but what would have said more did not come.
+        attempt.maybe_received = !result->whole && result->status < 300 && attempt.verdict.kind == Verdict::Kind::retry;
+        if (attempt.maybe_received) ++lane.counts.failed.at(static_cast<std::size_t>(HttpStep::answer));
         // Who says "too often" is well, and so is who has no use for what we sent.
         if (attempt.verdict.kind != Verdict::Kind::retry || result->status == 429) {
             lane.breaker.succeeded();

@@ -16,7 +16,7 @@ namespace ocgate::notify {
 struct Attempt {
     Verdict verdict;
     bool answered = false;        ///< there is a verdict of the sink's, not a failure of the network
-    bool maybe_received = false;  ///< there is not, and it may have arrived nevertheless
+    bool maybe_received = false;  ///< no answer says that it was not taken
     bool broken_off = false;      ///< by us: it says nothing about the target
     bool nothing = false;         ///< there is no request for it: the target cannot do that
 };

@@ -64,14 +64,16 @@ rt::Task<error_code> receive_answer(Channel& channel, std::string_view method, s
     if (framing.empty()) co_return error_code{};
     bool const sized = framing.kind == wire::Framing::Kind::length;
     if (sized && framing.length > max_content_bytes) co_return Reason::body_too_large;
-    while (!sized || channel.in.size() < framing.length) {
-        if (channel.in.size() > max_content_bytes) co_return Reason::body_too_large;
-        auto const why = co_await channel.read();
-        if (!sized && why == boost::asio::error::eof) break;
-        if (why) co_return cut(why);
+    error_code why;
+    while (!why && (!sized || channel.in.size() < framing.length)) {
+        if (channel.in.size() > max_content_bytes) {
+            why = Reason::body_too_large;
+        } else {
+            why = co_await channel.read();
+        }
     }
-    answer.body = channel.in.substr(0, sized ? framing.length : std::string::npos);
-    co_return error_code{};
+    answer.body = channel.in.substr(0, sized ? framing.length : max_content_bytes);
+    co_return !sized && why == boost::asio::error::eof ? error_code{} : cut(why);
 }
 
 rt::Task<error_code> receive_connected(Channel& channel, unsigned& status) {

@@ -66,7 +66,7 @@ struct Keeper::Inside {
           tasks(needs.executor, needs.escaped) {}
 
     rt::Task<void> keep();
-    rt::Task<void> to_disk();
+    rt::Task<bool> to_disk(bool patient);
     rt::Task<void> to_memory();
     rt::Task<void> prune();
     void changed() const {
@@ -100,14 +100,20 @@ rt::Task<void> Keeper::Inside::keep() {
     };
     {
         Over const over{tried};
-        if (needs.options) co_await to_disk();
+        auto const until = now() + handover;
+        while (needs.options && !stopping) {
+            bool const another_has_it = co_await to_disk(now() < until);
+            if (!another_has_it) break;
+            alarm.set(now() + pause);
+            co_await something.wait();
+        }
     }
     next_prune = now() + housekeeping;
     while (!stopping) {
         if (failed && now() >= next_leave) {
             co_await to_memory();
         } else if (!failed && now() >= next_try) {
-            co_await to_disk();
+            co_await to_disk(false);
         } else if (!failed && now() >= next_prune) {
             co_await prune();
         } else {
@@ -118,7 +124,8 @@ rt::Task<void> Keeper::Inside::keep() {
     alarm.set(rt::never);
 }
 
-rt::Task<void> Keeper::Inside::to_disk() {
+/// True: another process has the file, and whoever is `patient` tries again soon.
+rt::Task<bool> Keeper::Inside::to_disk(bool patient) {
     auto job = [options = *needs.options, at = now_ms()](Outbox& current) -> Kept<Arrival> {
         return go_to_disk(current, options, at);
     };
@@ -133,12 +140,15 @@ rt::Task<void> Keeper::Inside::to_disk() {
         state.durable = true;
         state.why.clear();
         next_try = rt::never;
-        co_return changed();
+        changed();
+        co_return false;
     }
     state.why = arrival ? arrival->failed->text : arrival.error().text;
+    if (patient && arrival && arrival->failed->trouble == Trouble::busy) co_return true;
     ++state.failures;
     next_try = now() + come_back;
     if (first) changed();
+    co_return false;
 }
 
 rt::Task<void> Keeper::Inside::to_memory() {

@@ -14,7 +14,7 @@ Follower::Inside::Inside(rt::PeerResources const& r, FollowerSettings s, Followe
       tap(r, settings.tap,
           TapListener{.connected = [this] { connected(); },
                       .event = [this](EventCutter::Cut const& cut) { heard(cut); },
-                      .lost = [this](std::string const& why) { lost(why); }},
+                      .lost = [this](std::string const& why, bool nobody_listens) { lost(why, nobody_listens); }},
           std::move(random)) {}
 
 // ---- what the tap says
@@ -59,14 +59,14 @@ void Follower::Inside::connected() {
     look();
 }
 
-void Follower::Inside::lost(std::string const& why) {
+void Follower::Inside::lost(std::string const& why, bool nobody_listens) {
     // What is asked before we hear again, in a place where nothing ran before, is told by nobody afterwards.
     if (recent_is_known() && heard_last != rt::Instant::min()) {
         recent_from = wall_of(heard_last);
         recent_tries = 0;
     }
-    // Nobody listens there: the process is gone, and what ran or waited with it (SQLite keeps the sessions).
-    if (why.starts_with("dial: refused")) {
+    // The process is gone, and what ran or waited with it (SQLite keeps the sessions).
+    if (nobody_listens) {
         tell(model.lost(now()));
         recent_tries = 0;  // of the next one nothing is known
         recent_from.reset();

@@ -25,7 +25,7 @@ struct Follower::Inside : std::enable_shared_from_this<Inside> {
     // follower.cpp
     void heard(EventCutter::Cut const& cut);
     void connected();
-    void lost(std::string const& why);
+    void lost(std::string const& why, bool nobody_listens);
     void count(std::string_view type, Taken taken);
     void tell(Happenings const& happenings);
     void look();

@@ -45,13 +45,22 @@ Happenings Model::apply(Event const& event, rt::Instant now) {
         }
         void operator()(SessionFailed const& e) const { m.failed(e, event); }
         void operator()(PermissionAsked const& e) const { m.asked(e.permission, event.directory); }
+        /// One of the newer API stands in no list: when it was asked before our time, this is all that tells of its
+        /// end.
+        [[nodiscard]] bool is_unheard_end(std::string const& id) const {
+            bool const newer = event.type.find(".v2.") != event.type.npos;
+            return newer && !m.pending.contains(id) && !m.ended.find(id);
+        }
         void operator()(PermissionAnswered const& e) const {
+            if (is_unheard_end(e.id))
+                m.tell(PermissionOver{e.id, e.session, outcome_of(e.reply), m.root_info(e.session)});
             m.answered(e.id, {outcome_of(e.reply), QuestionOver::Outcome::gone});
         }
         void operator()(QuestionAsked const& e) const { m.asked(e.question, event.directory); }
         void operator()(QuestionAnswered const& e) const {
-            m.answered(e.id, {PermissionOver::Outcome::gone,
-                              e.rejected ? QuestionOver::Outcome::rejected : QuestionOver::Outcome::answered});
+            auto const outcome = e.rejected ? QuestionOver::Outcome::rejected : QuestionOver::Outcome::answered;
+            if (is_unheard_end(e.id)) m.tell(QuestionOver{e.id, e.session, outcome, m.root_info(e.session)});
+            m.answered(e.id, {PermissionOver::Outcome::gone, outcome});
         }
         void operator()(StepChanged const& e) const { m.step_changed(e.step, event.directory); }
         void operator()(TextWritten const& e) const { m.text_written(e); }
@@ -221,7 +230,8 @@ void Model::Inside::asked(std::variant<Permission, Question> what, std::string c
         },
         what);
     auto const id = id_of(what);
-    if (id.empty() || deleted.find(entry.session) || ended.find(id)) return;
+    auto const* const end = ended.find(id);
+    if (id.empty() || deleted.find(entry.session) || (end && *end != End::lost)) return;
     if (auto const again = pending.find(id); again != pending.end()) {
         again->second.what = std::move(what);
         return;
@@ -246,10 +256,11 @@ void Model::Inside::add_pending(std::string const& id, Pending entry) {
     entry.since = now;
     entry.serial = next_serial++;
     auto root = root_info(entry.session);
+    bool const again = ended.find(id) != nullptr;
     if (auto const* permission = std::get_if<Permission>(&entry.what)) {
-        tell(PermissionPending{*permission, std::move(root), entry.directory});
+        tell(PermissionPending{*permission, std::move(root), entry.directory, again});
     } else {
-        tell(QuestionPending{std::get<Question>(entry.what), std::move(root), entry.directory});
+        tell(QuestionPending{std::get<Question>(entry.what), std::move(root), entry.directory, again});
     }
     pending.insert_or_assign(id, std::move(entry));
 }
@@ -263,11 +274,10 @@ void Model::Inside::answered(std::string const& id, Outcome outcome) {
     }
 }
 
-/// `why`: to be remembered, so that it does not come back.
-Model::Inside::PendingMap::iterator Model::Inside::end_pending(PendingMap::iterator entry, Outcome outcome,
-                                                               std::optional<End> why) {
+/// `why` is remembered: whether it may come back.
+Model::Inside::PendingMap::iterator Model::Inside::end_pending(PendingMap::iterator entry, Outcome outcome, End why) {
     auto const& [id, p] = *entry;
-    if (why) ended.add(id, *why);
+    ended.add(id, why);
     if (std::holds_alternative<Permission>(p.what)) {
         tell(PermissionOver{id, p.session, outcome.permission, root_info(p.session)});
     } else {

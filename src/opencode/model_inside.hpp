@@ -62,8 +62,8 @@ struct Model::Inside {
         rt::Instant since{};
         std::uint64_t serial = 0;
     };
-    /// `presumed`: nobody said so, the session went idle or it was missing from a list.
-    enum class End : std::uint8_t { answered, presumed };
+    /// `presumed`: nobody said so, the session went idle or it was missing from a list. `lost`: the server seemed gone.
+    enum class End : std::uint8_t { answered, presumed, lost };
     struct Outcome {
         PermissionOver::Outcome permission = PermissionOver::Outcome::gone;
         QuestionOver::Outcome question = QuestionOver::Outcome::gone;
@@ -90,9 +90,8 @@ struct Model::Inside {
     void answered(std::string const& id, Outcome outcome);
     void instance_gone(std::string const* directory);
     void add_pending(std::string const& id, Pending entry);
-    PendingMap::iterator end_pending(PendingMap::iterator entry, Outcome outcome, std::optional<End> why);
+    PendingMap::iterator end_pending(PendingMap::iterator entry, Outcome outcome, End why);
     void end_pending_of(std::string const& session);
-    void forget_all();
 
     // model_turn.cpp
     Session* find(std::string_view id);

@@ -46,7 +46,10 @@ void Model::Inside::take_request(std::variant<Permission, Question> what, std::s
     if (id.empty() || pending.contains(id)) return;
     auto const* const session = find(entry.session);
     if (!session || !session->runs() || is_older(entry.message, session->last_step)) return;
-    if (auto const* end = ended.find(id)) {
+    auto const* const end = ended.find(id);
+    // There is room for it when others are over: among too many, two would drive each other out with every list.
+    if (end && pending.size() >= limits.max_pending) return;
+    if (end && *end != End::lost) {
         // What was only taken for over waits still if the very step it belongs to has not ended.
         bool const in_last_step = !entry.message.empty() && entry.message == session->last_step;
         if (*end == End::answered || !in_last_step || session->last_step_completed) return;
@@ -91,11 +94,12 @@ Happenings Model::settle(std::string_view id, std::optional<StepInfo> const& las
     return m.end_call();
 }
 
-/// The ids are not remembered: should the server live after all, what it lists waits still.
+/// Should the server live after all, what it lists waits still, and is told anew. (Not known any more when the gateway
+/// is restarted in between: then it is told to nobody.)
 Happenings Model::lost(rt::Instant now) {
     auto& m = *inside_;
     m.begin_call(now);
-    for (auto entry = m.pending.begin(); entry != m.pending.end();) entry = m.end_pending(entry, {}, std::nullopt);
+    for (auto entry = m.pending.begin(); entry != m.pending.end();) entry = m.end_pending(entry, {}, Inside::End::lost);
     for (auto const& name : m.running) {
         auto& session = *m.find(name);
         m.end_retry(session, false);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <cerrno>
 
 #include "ocgate/wire/chunked.hpp"
 #include "ocgate/wire/head.hpp"
@@ -13,9 +14,17 @@ namespace {
 
 constexpr rt::Duration lasting = std::chrono::seconds(1);
 
+/// Of a failed dial; the file of a Unix socket goes with the process that made it, or before the next one is there.
+bool says_nobody_listens(error_code why) noexcept {
+    return why == error::connection_refused || why == error_code(ENOENT, boost::system::system_category());
+}
+
+/// A closed word where it says what happened, and the system's where it does not: not all that keeps a dial from
+/// succeeding is a refusal.
 std::string words_for(Step step, error_code why) {
     auto const reason = reason_of(Failure{Side::upstream, step, why});
-    auto const words = reason == Reason::internal ? why.message() : std::string(to_string(reason));
+    bool const is_vague = reason == Reason::internal || (reason == Reason::refused && why != error::connection_refused);
+    auto const words = is_vague ? why.message() : std::string(to_string(reason));
     return std::string(to_string(step)) + ": " + words;
 }
 
@@ -41,6 +50,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
         dialing = &breaker;
         auto dialed = co_await dialer->dial(resources, until, breaker);
         dialing = nullptr;
+        nobody_listens = !dialed && says_nobody_listens(dialed.error());
         if (!dialed) co_return words_for(Step::dial, dialed.error());
         peer = std::move(*dialed);
         if (interrupted()) co_return std::string();
@@ -140,7 +150,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
             if (self->stopping) break;
             if (self->renewed) continue;
             ++self->state.failures;
-            if (self->listener.lost) self->listener.lost(why);
+            if (self->listener.lost) self->listener.lost(why, self->nobody_listens);
             if (self->stopping || self->renewed) continue;
             auto const wait = self->next_wait();
             self->look.forget();
@@ -200,7 +210,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
         ++state.failures;
         pause.set(resources.deadlines.now() +
                   settings.last_retry);  // first: whatever `lost` does, there is a next time
-        if (listener.lost) listener.lost("internal");
+        if (listener.lost) listener.lost("internal", false);
     }
 
     void pause_over() {
@@ -226,6 +236,7 @@ struct Tap::Inside : std::enable_shared_from_this<Inside> {
     bool running = false;
     bool stopping = false;
     bool renewed = false;                        ///< other settings: the connection under way is of no use
+    bool nobody_listens = false;                 ///< the last dial said so
     std::vector<std::function<void()>> stopped;  ///< one per call of `stop`
 };
 

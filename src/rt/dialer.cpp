@@ -45,7 +45,10 @@ struct Attempt final : Pollable {
     void end(error_code why) {
         if (!ended) ended = why;
         auto const asked = lookup;  // outlives the coroutine that goes on inside `notify`
-        if (asked && asked->over.waiting()) return asked->over.notify();
+        if (asked && asked->over.waiting()) {
+            asked->resolver.cancel();  // where its turn has not come yet it is not looked up any more
+            return asked->over.notify();
+        }
         if (connected.waiting()) connected.notify();
     }
     void ready(Readiness) override {
@@ -126,11 +129,13 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
         if (auto const failed = co_await look_up(attempt, resources.executor, address_, endpoints)) co_return failed;
     }
     why = asio::error::host_not_found;
+    bool refused = false;
     for (auto const& endpoint : endpoints) {
         Descriptor socket(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
         why = socket ? error_code() : system_error(errno);
         if (!why) why = co_await connect(attempt, socket.get(), endpoint);
         if (attempt.ended) co_return attempt.ended;
+        refused = refused || why == asio::error::connection_refused;
         if (why) continue;
         if (!address_.is_unix()) {  // works without, too
             (void)prepare_tcp(socket.get());
@@ -142,7 +147,8 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
             why = e.code();
         }
     }
-    co_return why;
+    // One that is reached, and where nobody listens, says more than another that cannot be reached at all.
+    co_return refused ? error_code(asio::error::connection_refused) : why;
 }
 
 }  // namespace ocgate::rt

@@ -172,7 +172,10 @@ private:
     bool mutes_unsaved_ = false;  ///< the outbox failed when it was to keep them
     rt::Instant stop_by_ = rt::never;
     std::deque<std::pair<std::string, std::string>> answers_;  ///< request → who answered it
-    std::map<std::string, std::string, std::less<>> left_;     ///< blocks of an earlier run: key → directory
+    struct Left {
+        std::string directory, request;
+    };
+    std::map<std::string, Left, std::less<>> left_;  ///< blocks of an earlier run, by key
     std::map<std::string, std::shared_ptr<Test>, std::less<>> tests_;
     std::vector<notify::TargetCount> sampled_;
     std::uint64_t test_number_ = 0;

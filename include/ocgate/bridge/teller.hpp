@@ -52,9 +52,15 @@ public:
     void knows(notify::Raised const& raised, rt::Instant now);
     /// opencode was asked what is true in `directory`: what an earlier run left and is not so any more is over.
     void looked(std::string_view directory, std::function<bool(std::string_view session)> const& retries);
+    /// Under this key an earlier run has told of a request that does not wait any more.
+    void waits_no_more(std::string const& key);
     /// It ended before anybody heard of it (CenterNeeds::never_told): the same error is news when it comes again.
     void never_told(notify::Raised const& raised);
 
+    /// opencode's name of the question or permission that an incident is about.
+    [[nodiscard]] static std::string request_of(notify::Raised const& raised);
+    /// Whether opencode lists it for as long as it waits. Of one that it does not list, only an event tells the end.
+    [[nodiscard]] static bool stands_in_a_list(notify::Raised const& raised);
     /// The last component of a path: what people call the project.
     [[nodiscard]] static std::string project_of(std::string_view directory);
     /// An error without what differs from one time to the next: numbers, ids.
@@ -77,6 +83,8 @@ private:
     [[nodiscard]] std::string who(std::string_view request) const;
     void remember_error(std::string print, std::string key, rt::Instant when);
     void end_left_retries(std::string_view root, std::string_view outcome);
+    [[nodiscard]] std::string key_of(std::string_view kind, std::string const& request, bool again);
+    [[nodiscard]] std::string last_key_of(std::string_view kind, std::string const& request);
 
     /// A provider that is told to be failing.
     struct Retry {
@@ -94,7 +102,11 @@ private:
     rt::Instant now_{};
     std::map<std::string, Error, std::less<>> errors_;    ///< by fingerprint
     std::map<std::string, Retry, std::less<>> retrying_;  ///< by session; bounded by the model and the center
+    /// Requests that were told as gone and waited still: the usual key → that of the present incident. Bounded by the
+    /// model, and by what an earlier run left.
+    std::map<std::string, std::string, std::less<>> again_;
     std::optional<bool> up_;
+    std::string down_key_;  ///< of the incident that tells of this outage
 };
 
 }  // namespace ocgate::bridge

@@ -59,7 +59,7 @@ struct Told {
 struct CourierCounts {
     std::array<std::uint64_t, 4> sent{};  ///< by Action
     std::uint64_t requests = 0;
-    std::array<std::uint64_t, 7> failed{};  ///< requests without an answer, by HttpStep
+    std::array<std::uint64_t, 7> failed{};  ///< requests without an answer that says enough, by HttpStep
     std::uint64_t retried = 0;
     std::uint64_t rejected = 0;  ///< payloads the target refused; the plain one follows
     std::uint64_t dead = 0;

@@ -31,7 +31,8 @@ using HttpResult = boost::system::result<HttpResponse, HttpFailure>;
 class HttpClient {
 public:
     virtual ~HttpClient() = default;
-    /// Everything by `until`: Reason::timed_out.
+    /// Everything by `until`: Reason::timed_out. Once the head of an answer is there, it is an answer whatever becomes
+    /// of its content (HttpResponse::whole): the status says what the server did with the request.
     virtual rt::Task<HttpResult> send(HttpRequest request, rt::Instant until) = 0;
     /// Ends what is under way with operation_aborted, and whatever is sent later. For good, idempotent.
     virtual void stop() = 0;
@@ -91,7 +92,7 @@ struct HttpSettings {
     std::shared_ptr<Trust const> trust;
     Proxies proxies{};
     std::string user_agent = "ocgate";         ///< where the request has none
-    std::size_t max_answer_bytes = 64 * 1024;  ///< of content; more is Reason::body_too_large
+    std::size_t max_answer_bytes = 64 * 1024;  ///< of content; the rest is not read
     /// Lookups under way, each on a thread of its own; more is Reason::too_many. getaddrinfo(3) cannot be interrupted:
     /// a name that nobody answers for holds a thread for as long as resolv.conf(5) says, and delays no other name.
     std::size_t max_lookups = 32;

@@ -39,6 +39,10 @@ struct KeeperNeeds {
 class Keeper {
 public:
     static constexpr rt::Duration come_back = std::chrono::seconds(30);  ///< to a disk that failed
+    /// So long a file that another process has is waited for at the start: one that is being replaced mostly ends
+    /// within this, and whoever goes on in memory meanwhile tells everything that waits a second time. Whoever stops
+    /// before `start` has returned waits as long, so it is less than what a gateway has for its last words.
+    static constexpr rt::Duration handover = std::chrono::seconds(3);
     /// The outbox stays a failing file for so long when not all of it can be read.
     static constexpr rt::Duration patience = std::chrono::seconds(5);
     static constexpr rt::Duration housekeeping = std::chrono::minutes(10);
@@ -48,8 +52,9 @@ public:
     Keeper(Keeper const&) = delete;
     Keeper& operator=(Keeper const&) = delete;
 
-    /// Goes to the disk. Returns when it is there, or when the first attempt has failed (then memory holds, and it is
-    /// tried again every `come_back`). What memory held meanwhile is taken along, leases held now included.
+    /// Goes to the disk. Returns when it is there, or when the first attempt has failed, `handover` included (then
+    /// memory holds, and it is tried again every `come_back`). What memory held meanwhile is taken along, leases held
+    /// now included.
     rt::Task<void> start();
 
     /// The outbox failed for whoever used it. When the disk is to blame (disk_full, read_only, io, corrupt) everything

@@ -26,6 +26,8 @@ struct HttpResponse {
     unsigned status = 0;
     std::vector<std::pair<std::string, std::string>> fields;  ///< names in lower case
     std::string body;
+    /// False: `body` is what came of it before it was cut off, or became too much. Status and fields are whole.
+    bool whole = true;
 };
 
 /// One delivery of a message to one target.

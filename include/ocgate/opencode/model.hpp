@@ -7,9 +7,9 @@
 // when it was deleted. What the root came to decides: a subagent that failed is its parent's business, unless the root
 // itself did not run. Its beginning is told as TurnBegan.
 //
-// Each question and permission is told once as pending and once as over, each retrying session once per attempt and
-// once as over. Events that come twice, late or not at all change that only as far as `reconcile` and `settle` can mend
-// it.
+// Each question and permission is told once as pending and once as over, and again only when it was told as gone and
+// turns out to wait still; each retrying session once per attempt and once as over. Events that come twice, late or not
+// at all change that only as far as `reconcile` and `settle` can mend it.
 #pragma once
 
 #include <cstddef>
@@ -29,6 +29,7 @@ struct PermissionPending {
     Permission permission;
     SessionInfo root;       ///< only `id` is sure to be there; `parent` is set when the parent is not known
     std::string directory;  ///< of the instance that asked, which an answer has to name
+    bool again = false;     ///< it was told as gone before, and waits still
 };
 struct PermissionOver {
     /// `gone`: nobody answered, and nothing waits for an answer any more; or it was answered while we did not hear it.
@@ -43,6 +44,7 @@ struct QuestionPending {
     Question question;
     SessionInfo root;
     std::string directory;
+    bool again = false;
 };
 struct QuestionOver {
     enum class Outcome : std::uint8_t { answered, rejected, gone };

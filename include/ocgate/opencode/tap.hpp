@@ -31,8 +31,10 @@ struct TapListener {
     /// The first event of a connection has come. Events from before are lost and never repeated: ask for what is true.
     std::function<void()> connected;
     std::function<void(EventCutter::Cut const&)> event;
-    /// A connection has ended or could not be had, in words; no more events until `connected`.
-    std::function<void(std::string const& why)> lost;
+    /// A connection has ended or could not be had, in words; no more events until `connected`. `nobody_listens`: the
+    /// server's own machine says that nobody takes connections there. Nothing else says so: not a name that is not
+    /// found, no way to the machine, no port left to connect from, not a proxy that hangs up.
+    std::function<void(std::string const& why, bool nobody_listens)> lost;
 };
 
 struct TapState {

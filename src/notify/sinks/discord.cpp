@@ -83,6 +83,9 @@ public:
         // A stand-in for Discord need not know how to change a message.
         if (changes && !own_ && (status == 404 || status == 405) && code != 10015)
             return {.kind = Kind::gone, .why = told + ": cannot be changed"};
+        bool const is_discords = answer.is_object() && answer.contains("code");
+        if (own_ && !is_discords && (status == 401 || status == 403 || status == 404))
+            return not_its_own(told, "Discord");
         if (status == 401 || status == 403 || status == 404)
             return {.kind = Kind::disable, .why = told + ": the webhook is deleted or its URL is wrong"};
         if (auto const usual = usual_verdict(response, wall_)) return *usual;
@@ -144,7 +147,8 @@ private:
             if (is_plain_id(id))
                 verdict.remote_id = std::move(id);
             else if (own_)
-                return {.kind = Kind::retry, .why = "what answered is not Discord (no message id)"};
+                return {.kind = Kind::retry,
+                        .why = response.whole ? "what answered is not Discord (no message id)" : cut_before_the_id};
         }
         auto const remaining = header(response, "x-ratelimit-remaining");
         auto const reset = header(response, "x-ratelimit-reset-after");

@@ -88,7 +88,7 @@ public:
         bool const clears = request.method == "PUT";
         auto const answer = json_of(response);
         auto const code = number_in(answer, "code");
-        if (response.status >= 200 && response.status < 300) return accepted(request, clears, answer);
+        if (response.status >= 200 && response.status < 300) return accepted(request, response, clears, answer);
         if (clears && code == 40401) {
             sequences_ = false;
             return {.kind = Verdict::Kind::gone, .why = "the server knows no sequences (ntfy before 2.16)"};
@@ -132,10 +132,12 @@ private:
         return request_to("PUT", "/" + settings_.topic + "/" + plain_id(delivery.sequence) + "/clear");
     }
 
-    Verdict accepted(HttpRequest const& request, bool clears, json const& answer) {
+    Verdict accepted(HttpRequest const& request, HttpResponse const& response, bool clears, json const& answer) {
         auto id = string_in(answer, "id");
-        if (!is_plain_id(id))
-            return {.kind = Verdict::Kind::retry, .why = "what answered is no ntfy server (no message id)"};
+        if (!is_plain_id(id)) {
+            return {.kind = Verdict::Kind::retry,
+                    .why = response.whole ? "what answered is no ntfy server (no message id)" : cut_before_the_id};
+        }
         if (clears) return {.kind = Verdict::Kind::delivered};
         auto const sequence = string_in(json::parse(request.body, nullptr, false), "sequence_id");
         if (!sequence.empty() && id != sequence) sequences_ = !string_in(answer, "sequence_id").empty();
@@ -149,6 +151,8 @@ private:
         if (code == 42909)
             return {.kind = Kind::disable, .why = told + ": too many failed logins; check token or password"};
         if (status == 429) return throttled(response, code, told);
+        // The server's own codes begin with the status.
+        if ((status == 401 || status == 403) && code / 100 != status) return not_its_own(told, "ntfy");
         if (status == 401) return {.kind = Kind::disable, .why = told + ": token or password is wrong"};
         if (status == 403)
             return {.kind = Kind::disable, .why = told + ": not allowed to publish to this topic, or no credentials"};

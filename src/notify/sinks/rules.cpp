@@ -196,4 +196,11 @@ std::optional<Verdict> usual_verdict(HttpResponse const& response, WallClock con
     return std::nullopt;
 }
 
+Verdict not_its_own(std::string const& told, std::string_view target) {
+    return {.kind = Verdict::Kind::retry,
+            .wait = 10min,
+            .pause = Verdict::Pause::target,
+            .why = told + ", and not by " + std::string(target) + ": is there a proxy or a page to sign in at?"};
+}
+
 }  // namespace ocgate::notify

@@ -68,4 +68,11 @@ struct Place {
 /// Nothing for the others.
 [[nodiscard]] std::optional<Verdict> usual_verdict(HttpResponse const& response, WallClock const& wall);
 
+/// A refusal that is not in the target's own words: of a proxy, of a page to sign in at, of a server in maintenance. It
+/// says nothing about the target, which is left alone for a while, but not for good.
+[[nodiscard]] Verdict not_its_own(std::string const& told, std::string_view target);
+
+/// Why an accepted message is tried again.
+inline constexpr char cut_before_the_id[] = "its answer was cut off before the message's id";
+
 }  // namespace ocgate::notify

@@ -97,7 +97,6 @@ class Faults:
 
     def _kill(self, window):
         self.soak.upstream.kill()
-        self.soak.incidents.forget()
 
         def back():
             self.soak.upstream.start()
@@ -108,7 +107,6 @@ class Faults:
     def _kill_and_rotate(self, window):
         upstream, opencode = self.soak.upstream, self.soak.opencode
         upstream.kill()
-        self.soak.incidents.forget()
         upstream.password = opencode.password = secrets.token_urlsafe(12)
         self.soak.replace("upstream", upstream.password + "\n")
         upstream.start()

@@ -1,4 +1,7 @@
-"""People who are asked something, and told of it on a phone: each once, whatever happens to the phone's server."""
+"""People who are asked something, and told of it on a phone: each once, whatever happens to the phone's server.
+
+When the upstream is killed, nobody listens there any more, and what waits is withdrawn. opencode itself lives on behind
+it: what waits in it still is told anew when it is there again."""
 
 import itertools
 import json
@@ -28,7 +31,6 @@ class Incident:
     request: str
     began: float
     told: float = 0.0
-    lost: bool = False  # with the opencode that asked, before anybody was told
     answered: float = 0.0
 
 
@@ -67,6 +69,9 @@ class Incidents:
         self._words = _words()
         self._seen = 0
         self._messages = {}  # word -> messages published with it
+        self._sequences = {}  # word -> the sequence ids of these
+        self._withdrawn = set()  # sequence ids
+        self._told_twice = set()  # words that stood on the phone as two
         self._waiting = {}  # those that nobody was told of yet
 
     def begin(self):
@@ -82,22 +87,23 @@ class Incidents:
     def look(self):
         for message in self.ntfy.cache[self._seen :]:
             self._seen += 1
-            if message["event"] == "message":
-                for word in set(_WORD.findall(json.dumps(message))):
-                    self._messages.setdefault(word, []).append(message)
-                    one = self._waiting.pop(word, None)
-                    if one:
-                        one.told = time.monotonic()
-                        self.after(self.dice.uniform(0, 1), lambda one=one: self.answer(one))
-
-    def forget(self):
-        """opencode has died, and what waited in it has gone with it. Whoever is told of it all the same, because that
-        was under way, sees it withdrawn."""
-        self.look()
-        self.opencode.forget()
-        for one in self._waiting.values():
-            one.lost, one.answered = True, time.monotonic()
-        self._waiting.clear()
+            sequence = message.get("sequence_id", message["id"])
+            if message["event"] != "message":
+                self._withdrawn.add(sequence)
+                continue
+            self._withdrawn.discard(sequence)
+            for word in set(_WORD.findall(json.dumps(message))):
+                self._messages.setdefault(word, []).append(message)
+                known = self._sequences.setdefault(word, set())
+                if known - self._withdrawn - {sequence}:
+                    self._told_twice.add(word)
+                known.add(sequence)
+                one = self._waiting.pop(word, None)
+                if one:
+                    one.told = time.monotonic()
+                    # Some are slow: then an upstream that is killed meanwhile is there again before they answer.
+                    patience = self.dice.choice((1, 1, 8))
+                    self.after(self.dice.uniform(0, patience), lambda one=one: self.answer(one))
 
     def answer(self, one):
         reply = "once" if one.kind == "permission" else [["Yes"]]
@@ -128,12 +134,10 @@ class Incidents:
         for request in self.ntfy.requests:
             if request.fault and request.fault.applied:
                 doubtful.update(set(_WORD.findall(request.body.decode("utf-8", "replace"))))
-        again = {word: len(sent) - 1 for word, sent in self._messages.items()}
+        again = {word: len(sent) - len(self._sequences[word]) for word, sent in self._messages.items()}
         return {
-            "never told": [one.word for one in self.all if not one.told and not one.lost],
-            "told twice": [
-                word for word, sent in self._messages.items() if len({one["sequence_id"] for one in sent}) > 1
-            ],
+            "never told": [one.word for one in self.all if not one.told],
+            "told twice": sorted(self._told_twice),
             "sent again without a reason": [word for word, n in again.items() if n > doubtful[word]],
             "answered, but still shown": sorted(self.shown()),
         }  # fmt: skip
@@ -153,9 +157,11 @@ class Incidents:
         return {
             "asked": len(self.all),
             "told": len(delays),
-            "gone with a killed upstream before anybody was told": sum(one.lost for one in self.all),
+            "told anew after a killed upstream": sum(len(known) - 1 for known in self._sequences.values()),
             "answered through the gateway": self.through_the_gateway,
-            "sent again in place": sum(len(sent) - 1 for sent in self._messages.values()),
+            "sent again in place": sum(
+                len(sent) - len(self._sequences[word]) for word, sent in self._messages.items()
+            ),
             "requests to ntfy": len(self.ntfy.requests),
             "of these met by an outage": dict(self.weather.met),
             "told within, median s": round(delays[len(delays) // 2], 2) if delays else None,

@@ -31,7 +31,7 @@ TEST(ConfigRoutes, AreReadWholeAndInOrder) {
          "agents": ["build"], "targets": ["phone"], "priority": 5, "privacy": "summary",
          "hold": "0", "reminders": ["3m", "10m"], "expires": "1d", "escalate": {"to": ["team"], "after": "15m"}},
         {"events": ["complete"], "min_duration": "90s", "targets": ["team", "phone"], "reminders": []},
-        {"events": ["retry"]}, {"targets": ["phone"]}])")
+        {"events": ["complete", "retry"]}, {"targets": ["phone"]}])")
                             .valid();
     EXPECT_THAT(config.warnings, IsEmpty());
     auto const& rules = config.notify.rules.rules;
@@ -55,7 +55,9 @@ TEST(ConfigRoutes, AreReadWholeAndInOrder) {
     EXPECT_THAT(rules[2].targets, IsEmpty()) << "it silences";
     auto const& open = rules[3];
     EXPECT_FALSE(open.priority || open.privacy || open.hold || open.reminders || open.expires);
-    EXPECT_EQ(open.min_duration, rt::Duration(0));
+    EXPECT_EQ(open.min_duration, 20s);
+    EXPECT_EQ(rules[2].min_duration, rt::Duration(0)) << "what it silences is silent however short";
+    EXPECT_EQ(rules[0].min_duration, rt::Duration(0)) << "it is not about turns";
 }
 
 TEST(ConfigRoutes, WithoutThemEverybodyIsToldOfEverything) {
@@ -143,7 +145,8 @@ TEST(ConfigRoutes, OnesThatAreNeverAskedAreDoubted) {
         {R"([{"targets": ["phone", "team"]}, {"events": ["error"]}])", true},
         {R"([{"events": ["error"]}, {"targets": ["phone", "team"]}])", false},
         {R"([{"targets": ["phone", "team"], "min_duration": "20s"}, {"events": ["error"]}])", true},
-        {R"([{"targets": ["phone", "team"], "min_duration": "20s"}, {"events": ["complete"]}])", false},
+        {R"([{"targets": ["phone", "team"]}, {"events": ["complete"], "targets": ["phone"]}])", true},
+        {R"([{"targets": ["phone", "team"]}, {"events": ["complete"]}])", false},
         {R"([{"targets": ["phone", "team"], "min_duration": "20s"}, {}])", false},
         {R"([{"events": ["error", "retry"], "targets": ["phone"]}, {"events": ["retry"], "targets": ["team"]}])", true},
         {R"([{"events": ["error"], "targets": ["phone"]}, {"events": ["retry"], "targets": ["team"]}])", false},
@@ -160,6 +163,32 @@ TEST(ConfigRoutes, OnesThatAreNeverAskedAreDoubted) {
                 << routes;
         } else {
             EXPECT_THAT(warnings, IsEmpty()) << routes;
+        }
+    }
+}
+
+TEST(ConfigRoutes, ShortTurnsThatGoAstrayAreDoubted) {
+    struct Row {
+        std::string routes;
+        bool doubted;
+    };
+    std::string const longer = R"({"events": ["complete"], "min_duration": "1m", "targets": ["phone"]})";
+    std::string const all = R"({"targets": ["phone", "team"]})";
+    Row const rows[] = {
+        {longer + "," + all, true},
+        {longer + R"(, {"events": ["complete"], "targets": []},)" + all, false},
+        {longer + R"(, {"events": ["error"], "targets": ["team"]},)" + all, true},
+        {longer + R"(, {"events": ["complete"], "min_duration": "30s", "targets": ["team"]})", false},
+        {longer + R"(, {"targets": ["phone", "team"], "min_duration": "1m"})", false},
+        {R"({"events": ["complete"], "targets": ["phone"]},)" + all, false},
+        {R"({"min_duration": "1m", "targets": ["phone"]},)" + all, false},
+    };
+    for (auto const& [routes, doubted] : rows) {
+        auto const warnings = with_routes("[" + routes + "]").valid().warnings;
+        if (doubted) {
+            EXPECT_THAT(warnings, ElementsAre(StartsWith("/notifications/routes/0: turns shorter than"))) << routes;
+        } else {
+            EXPECT_THAT(warnings, Not(Contains(HasSubstr("turns shorter than")))) << routes;
         }
     }
 }

@@ -66,7 +66,9 @@ TEST(ConfigTargets, EveryTypeIsReadWhole) {
         "lines": {"type": "log"}})")
                             .valid();
     EXPECT_THAT(config.warnings, IsEmpty());
-    EXPECT_THAT(config.files, ElementsAre("/etc/ocgate.json", "/etc/password")) << "a secret's file is watched";
+    EXPECT_THAT(config.files, ElementsAre("/etc/ocgate.json", "/etc/password", "/etc/own.pem"))
+        << "a secret's file is watched, and a certificate's";
+    EXPECT_EQ(config.file_marks.size(), config.files.size());
     auto const& all = config.notify.targets;
     ASSERT_THAT(all, SizeIs(5));
     EXPECT_EQ(all[0].name + all[1].name + all[2].name + all[3].name + all[4].name, "basichooklinesphoneteam");
@@ -362,14 +364,15 @@ TEST(ConfigTargets, ASecretThatTravelsInClearIsDoubted) {
 }
 
 TEST(ConfigTargets, CertificatesOfAllAreTheDefaultOfEach) {
-    auto const all = world(R"({"a": {"type": "ntfy", "topic": "x"}, "b": {"type": "ntfy", "topic": "x",
-                                "ca_file": "/b.pem"}, "c": {"type": "log"}})",
-                           R"(, "ca_file": "own.pem")")
-                         .variable("NTFY_TOPIC", "x")
-                         .valid()
-                         .notify.targets;
+    auto const config = world(R"({"a": {"type": "ntfy", "topic": "x"}, "b": {"type": "ntfy", "topic": "x",
+                                   "ca_file": "/b.pem"}, "c": {"type": "log"}})",
+                              R"(, "ca_file": "own.pem")")
+                            .variable("NTFY_TOPIC", "x")
+                            .valid();
+    auto const& all = config.notify.targets;
     ASSERT_THAT(all, SizeIs(4));
     EXPECT_EQ(all[0].ca_file + all[1].ca_file + all[2].ca_file + all[3].ca_file, "/etc/own.pem/b.pem/etc/own.pem");
+    EXPECT_THAT(config.files, ElementsAre("/etc/ocgate.json", "/etc/own.pem", "/b.pem")) << "each is watched once";
 }
 
 std::string mark(std::string const& targets, std::string const& token = "tk_hunter2") {

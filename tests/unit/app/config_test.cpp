@@ -267,7 +267,7 @@ TEST(Config, TellsAllErrorsAtOnce) {
                 ::testing::UnorderedElementsAre(
                     "/threads: expected an integer from 1 to 64, got \"many\"",
                     "/thread: unknown key; did you mean \"threads\"?",
-                    AllOf(StartsWith("/limits/head_bytes: expected a size from 1KiB to 16KiB"), HasSubstr("16.5KiB"),
+                    AllOf(StartsWith("/limits/head_bytes: expected a size from 1KiB to 16KiB"), HasSubstr("32KiB"),
                           HasSubstr("got \"17KiB\"")),
                     "/limits/bodybytes: unknown key; did you mean \"body_bytes\"?",
                     "/limits/request_head: unknown key; did you mean /timeouts/request_head?",

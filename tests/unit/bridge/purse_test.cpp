@@ -6,6 +6,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "ocgate/notify/outbox.hpp"
+
 namespace ocgate::bridge {
 namespace {
 using namespace std::chrono_literals;
@@ -267,6 +269,27 @@ TEST(Purse, ADayOutlivesAClockThatIsWrongForAWhile) {
         EXPECT_EQ(after.spent(Period::day, now), 1.25);
         EXPECT_THAT(after.crossed(now), IsEmpty()) << "told once is told";
     }
+}
+
+// What the outbox does not take is lost with the next restart, and the day's sum with it.
+TEST(Purse, ANoteFitsIntoTheOutboxWhateverTheStepsAreCalled) {
+    auto const now = at(2026, 11, 26);
+    for (char const odd : {'\x01', '"', '\\', '\n', '\x7F', '\xFF'}) {
+        Purse purse({});
+        for (std::size_t i = 0; i < Purse::max_steps; ++i) {
+            auto const number = std::to_string(i);
+            purse.count(number + std::string(Purse::max_id_bytes - number.size(), odd), 1, now, now);
+        }
+        EXPECT_LT(purse.note({}).size(), notify::TextBounds::document) << static_cast<int>(odd);
+        Purse after({});
+        ASSERT_TRUE(after.restore(purse.note({}), now));
+        EXPECT_FALSE(after.count("7" + std::string(Purse::max_id_bytes - 1, odd), 1, now, now)) << "counted before";
+        EXPECT_EQ(after.spent(Period::day, now), static_cast<double>(Purse::max_steps));
+    }
+    // As an earlier version wrote it.
+    Purse after({});
+    ASSERT_TRUE(after.restore(R"({"version":1,"steps":["msg\u0001"]})", now));
+    EXPECT_FALSE(after.count("msg\x01", 1, now, now));
 }
 
 TEST(Purse, NotesOfAnyShapeAreBorne) {

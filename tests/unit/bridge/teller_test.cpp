@@ -1,55 +1,11 @@
 // Happenings in, incidents out.
-#include "ocgate/bridge/teller.hpp"
-
-#include <gmock/gmock.h>
-
-#include <map>
-#include <nlohmann/json.hpp>
-#include <set>
+#include "teller_kit.hpp"
 
 namespace ocgate::bridge {
 namespace {
-using namespace std::chrono_literals;
-using namespace opencode;
-using nlohmann::json;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
-
-class TellerTest : public testing::Test {
-protected:
-    TellerTest() : teller(needs(), TellerRules{}) {}
-    TellerNeeds needs() {
-        return TellerNeeds{.raise = [this](notify::Raised raised) { raises.push_back(std::move(raised)); },
-                           .resolve =
-                               [this](std::string_view key, std::string_view outcome, std::string_view by) {
-                                   auto end = std::string(key) + " " + std::string(outcome);
-                                   if (!by.empty()) end += " by " + std::string(by);
-                                   ends.push_back(std::move(end));
-                               },
-                           .resolve_where =
-                               [this](auto const& matches, std::string_view outcome) {
-                                   for (auto const& raised : raises) {
-                                       if (matches(raised)) ends.push_back(raised.key + " " + std::string(outcome));
-                                   }
-                               },
-                           .who = [this](std::string_view request) { return answered_by[std::string(request)]; },
-                           .wall = [this] { return std::chrono::system_clock::time_point(wall); }};
-    }
-    void happens(Happening const& what) { teller.happened(what, now); }
-    json facts() const { return json::parse(raises.back().facts); }
-    TurnFailed failure(std::string text) const {
-        return {.root = root, .session = "ses_1", .name = "APIError", .text = std::move(text)};
-    }
-
-    SessionInfo root{.id = "ses_0", .parent = {}, .title = "Fix it", .directory = "/workspaces/shop", .agent = "build"};
-    std::vector<notify::Raised> raises;
-    std::vector<std::string> ends;
-    std::map<std::string, std::string> answered_by;
-    std::chrono::milliseconds wall{1'700'000'000'000};
-    rt::Instant now{1h};
-    Teller teller;
-};
 
 TEST_F(TellerTest, APermissionOfASubagentIsToldUnderItsRoot) {
     PermissionPending pending;
@@ -291,128 +247,6 @@ TEST_F(TellerTest, AnErrorThatNobodyHeardOfIsNewsStill) {
     teller.never_told(raises[0]);
     happens(failure("it broke"));
     EXPECT_THAT(raises, SizeIs(2)) << "the second one may have been told";
-}
-
-// ---- a restart: another teller, the same incidents
-
-class TellerRestart : public TellerTest {
-protected:
-    /// What the outbox kept of all that was raised so far.
-    void restart() {
-        left = std::exchange(raises, {});
-        ends.clear();
-        teller = Teller(needs(), TellerRules{});
-    }
-    void takes_up() {
-        for (auto const& raised : left) teller.knows(raised, now);
-    }
-    void looks(std::set<std::string> const& retrying) {
-        teller.looked("/workspaces/shop",
-                      [&](std::string_view session) { return retrying.contains(std::string(session)); });
-    }
-    Retrying retrying(unsigned attempt) const {
-        return {.root = root, .session = "ses_1", .attempt = attempt, .message = "overloaded"};
-    }
-    std::vector<notify::Raised> left;
-};
-
-TEST_F(TellerRestart, AnErrorIsNotToldAgainTooSoon) {
-    happens(failure("quota exceeded, retry in 31 s"));
-    restart();
-    now += 4min;
-    wall += 4min;
-    takes_up();
-    happens(failure("quota exceeded, retry in 7 s"));
-    now += 5min + 59s;
-    happens(failure("quota exceeded, retry in 7 s"));
-    EXPECT_THAT(raises, IsEmpty());
-    now += 1s;
-    happens(failure("quota exceeded, retry in 7 s"));
-    EXPECT_THAT(raises, SizeIs(1));
-}
-
-TEST_F(TellerRestart, OpencodeThatIsDownStillIsNotToldAgain) {
-    teller.upstream(false, "connection refused", now);
-    restart();
-    takes_up();
-    teller.upstream(false, "connection refused", now);
-    EXPECT_THAT(raises, IsEmpty());
-    raises = left;
-    teller.upstream(true, {}, now);
-    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
-}
-
-TEST_F(TellerRestart, OpencodeThatWasFoundUpIsBack) {
-    teller.upstream(false, "connection refused", now);
-    restart();
-    teller.upstream(true, {}, now);
-    takes_up();
-    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
-    teller.upstream(false, "connection refused", now);
-    EXPECT_THAT(raises, SizeIs(1)) << "down once more";
-}
-
-TEST_F(TellerRestart, AProviderThatFailsStillIsNotToldAgain) {
-    happens(retrying(3));
-    restart();
-    takes_up();
-    happens(TurnBegan{root});
-    happens(retrying(7));
-    looks({"ses_1"});
-    EXPECT_THAT(raises, IsEmpty());
-    EXPECT_THAT(ends, IsEmpty());
-    happens(RetryOver{.root = root, .session = "ses_1", .recovered = true});
-    EXPECT_THAT(ends, ElementsAre(left[0].key + " recovered"));
-}
-
-TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWhenSomebodyLooks) {
-    happens(retrying(3));
-    restart();
-    takes_up();
-    teller.looked("/elsewhere", [](std::string_view) { return false; });
-    EXPECT_THAT(ends, IsEmpty());
-    looks({});
-    looks({});
-    EXPECT_THAT(ends, ElementsAre(left[0].key + " over"));
-    happens(retrying(3));
-    EXPECT_THAT(raises, SizeIs(1)) << "another time";
-    looks({});
-    EXPECT_THAT(ends, SizeIs(1)) << "its end will be told";
-}
-
-TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWithTheTurn) {
-    happens(retrying(3));
-    restart();
-    for (auto const& [happening, outcome] :
-         std::vector<std::pair<Happening, std::string>>{{TurnCompleted{.root = root}, " recovered"},
-                                                        {failure("gave up"), " given up"},
-                                                        {TurnAborted{root}, " given up"}}) {
-        ends.clear();
-        takes_up();
-        happens(happening);
-        EXPECT_THAT(ends, ElementsAre(left[0].key + outcome));
-    }
-}
-
-TEST_F(TellerRestart, AFailingProviderThatWasHeardOfFirstIsToldOnce) {
-    happens(retrying(3));
-    restart();
-    wall += 1s;
-    happens(retrying(4));
-    ASSERT_THAT(raises, SizeIs(1));
-    takes_up();
-    EXPECT_THAT(ends, ElementsAre(raises[0].key + " gone")) << "held, and told to nobody";
-    happens(RetryOver{.root = root, .session = "ses_1", .recovered = true});
-    EXPECT_THAT(ends.back(), left[0].key + " recovered");
-}
-
-TEST_F(TellerRestart, BearsWhateverItIsGiven) {
-    for (auto const* facts : {"", "{", "[]", "null", R"({"at_ms":"x","error":1,"project":[]})"}) {
-        for (auto const* kind : {"error", "retry", "upstream_down", "complete", "new"}) {
-            teller.knows({.key = std::string(kind) + "/", .kind = kind, .subject = "", .facts = facts}, now);
-        }
-    }
-    EXPECT_THAT(raises, IsEmpty());
 }
 
 TEST_F(TellerTest, TextThatIsNoUtf8IsNoReasonToSayNothing) {

@@ -100,6 +100,23 @@ TEST_F(CenterRestart, TheSameOneSpeaksForTheSameOthers) {
     EXPECT_THAT(said_to("a").back(), StartsWith("publish per_1")) << "it still waits";
 }
 
+TEST_F(CenterRestart, WhoIsLedByOneThatWasOverIsTold) {
+    handling.hold = 0s;
+    begin_all();
+    happens("per_1");
+    answered("per_1", "expired");
+    crash();
+    // Both are listed, and per_1 is opened before the outbox says that it is over.
+    for (auto const* key : {"per_1", "per_2"}) {
+        center->raise({.key = key, .kind = "permission", .subject = "ses_1", .weight = Weight::block});
+    }
+    bench.settle();
+    bench.advance(1s);
+    EXPECT_FALSE(center->active("per_1"));
+    EXPECT_EQ(incident("per_2"), IncidentState::open);
+    EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2"));
+}
+
 TEST_F(CenterRestart, ABlockWhoseSpeakerHadJustEndedIsTold) {
     begin_all();
     happens("per_1");

@@ -1,4 +1,5 @@
 // The life of an incident.
+#include "center_inside.hpp"
 #include "center_kit.hpp"
 
 namespace ocgate::notify {
@@ -112,6 +113,105 @@ TEST_F(CenterTest, BlocksOfOneSubjectThatComeTogetherAreToldTogether) {
     EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2")) << "it still waits";
     answered("per_2");
     EXPECT_THAT(said_to("a").back(), StartsWith("resolve-once per_2"));
+}
+
+TEST_F(CenterTest, BlocksOfOneMomentAreCountedAll) {
+    begin_all();
+    for (auto const* key : {"per_1", "per_2", "per_3"}) {
+        center->raise({.key = key, .kind = "permission", .subject = "ses_1", .weight = Weight::block});
+    }
+    bench.settle();
+    bench.advance(10s);
+    EXPECT_THAT(bodies("a").back(), HasSubstr(R"("waiting":3)"));
+}
+
+class CenterRoutedElsewhere : public CenterTest {
+protected:
+    CenterRoutedElsewhere() {
+        for (auto const* target : {"a", "b"}) add(target).can.replaces = true;
+        of_kind["question"] = handling;
+        of_kind["question"].targets = {"b"};
+    }
+    void is_asked(std::string key, std::string kind = "question") {
+        center->raise({.key = std::move(key), .kind = std::move(kind), .subject = "ses_1", .weight = Weight::block});
+        bench.settle();
+        bench.advance(1s);
+    }
+};
+
+TEST_F(CenterRoutedElsewhere, IsToldThere) {
+    begin_all();
+    is_asked("per_1", "permission");
+    is_asked("que_1");
+    is_asked("per_2", "permission");
+    is_asked("que_2");
+    EXPECT_THAT(said_to("a"), ElementsAre("publish per_1", "publish per_1"));
+    EXPECT_THAT(said_to("b"), ElementsAre("publish que_1", "publish que_1"));
+    EXPECT_EQ(center->counts().joined, 2u) << "each by the one that is told to the same";
+    crash();
+    bench.advance(1s);
+    EXPECT_THAT(said_to("a"), SizeIs(2));
+    EXPECT_THAT(said_to("b"), SizeIs(2));
+    answered("per_1");
+    EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2"));
+    EXPECT_THAT(said_to("b"), SizeIs(2));
+}
+
+TEST_F(CenterRoutedElsewhere, IsToldByOneThatIsToldToMore) {
+    handling.targets = {"a", "b"};
+    begin_all();
+    is_asked("per_1", "permission");
+    is_asked("que_1");
+    EXPECT_THAT(said_to("b"), ElementsAre("publish per_1", "publish per_1"));
+    EXPECT_EQ(center->counts().joined, 1u);
+}
+
+TEST_F(CenterRoutedElsewhere, EachIsToldWhereItBelongsWhenTheOneThatSpokeForAllIsOver) {
+    handling.targets = {"a", "b"};
+    of_kind["edit"] = handling;
+    of_kind["edit"].targets = {"a"};
+    begin_all();
+    is_asked("per_1", "permission");
+    is_asked("que_1");
+    is_asked("per_2", "edit");
+    is_asked("que_2");
+    ASSERT_EQ(center->counts().joined, 3u);
+    answered("per_1");
+    bench.advance(1s);
+    EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2"));
+    EXPECT_THAT(said_to("b").back(), StartsWith("publish que_1"));
+    EXPECT_THAT(bodies("b").back(), HasSubstr(R"("waiting":2)"));
+    auto const a = said_to("a").size(), b = said_to("b").size();
+    crash();
+    bench.advance(1s);
+    EXPECT_EQ(said_to("a").size(), a) << "the same ones speak for the same others";
+    EXPECT_EQ(said_to("b").size(), b);
+    answered("que_1");
+    EXPECT_THAT(said_to("b").back(), StartsWith("publish que_2"));
+}
+
+TEST(SpeaksFor, WhoeverIsToldHearsNoLess) {
+    Handling one;
+    one.targets = {"a"};
+    auto other = one;
+    EXPECT_TRUE(speaks_for(one, other));
+    one.silent = true;
+    EXPECT_FALSE(speaks_for(one, other)) << "nobody would hear it";
+    other.silent = true;
+    EXPECT_TRUE(speaks_for(one, other));
+    other.reminders = {1h};
+    EXPECT_FALSE(speaks_for(one, other));
+    one.reminders = {2h};
+    EXPECT_TRUE(speaks_for(one, other));
+    other.escalate_to = {"boss"};
+    EXPECT_TRUE(speaks_for(one, other)) << "never";
+    other.escalate_after = 1h;
+    EXPECT_FALSE(speaks_for(one, other));
+    one.escalate_to = {"boss"};
+    one.escalate_after = 2h;
+    EXPECT_FALSE(speaks_for(one, other)) << "too late";
+    one.escalate_after = 1h;
+    EXPECT_TRUE(speaks_for(one, other));
 }
 
 TEST_F(CenterTest, ABlockThatComesLaterIsToldByItself) {

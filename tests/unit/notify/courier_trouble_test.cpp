@@ -65,6 +65,56 @@ TEST_F(CourierTest, WhatItBreaksOffItselfIsNoFailureOfTheTarget) {
     EXPECT_EQ(state("i1>a"), "queued");
 }
 
+// A 2xx that does not say enough because it was cut off: taken, most likely.
+TEST_F(CourierTest, WhatWasTakenWithoutTheRestOfTheAnswerMayHaveArrived) {
+    add("a");
+    begin();
+    for (auto const& [key, weight] : {std::pair("block", Weight::block), std::pair("done", Weight::complete)}) {
+        bool first = true;
+        http->script["a"] = [&](HttpRequest const&) {
+            Reply reply{answer(std::exchange(first, false) ? 202 : 200)};
+            reply.result->whole = reply.result->status == 200;
+            return reply;
+        };
+        raise(key, {"a"}, weight);
+        bench.advance(1s);
+    }
+    EXPECT_EQ(state("block>a"), "sent");
+    EXPECT_EQ(bodies("a").size(), 3u);
+    EXPECT_EQ(state("done>a"), "dropped");
+    EXPECT_EQ(status("a").counts.ambiguous, 1u);
+    EXPECT_EQ(status("a").counts.failed.at(static_cast<std::size_t>(HttpStep::answer)), 2u);
+    // Any other status says that it was not taken; and what was delivered has no use for the rest.
+    for (unsigned const code : {503u, 200u}) {
+        http->script["a"] = [&, n = 0](HttpRequest const&) mutable {
+            Reply reply{answer(n++ == 0 ? code : 200)};
+            reply.result->whole = n > 1;
+            return reply;
+        };
+        auto const key = std::to_string(code);
+        raise(key, {"a"}, Weight::complete);
+        bench.advance(1s);
+        EXPECT_EQ(state(key + ">a"), "sent");
+    }
+    EXPECT_EQ(status("a").counts.ambiguous, 1u);
+    EXPECT_EQ(bodies("a").size(), 6u);
+}
+
+// Five in a row that are cut off are no sign of health.
+TEST_F(CourierTest, WhatIsCutOffCountsAgainstTheTarget) {
+    add("a");
+    begin();
+    http->script["a"] = [](HttpRequest const&) {
+        Reply reply{answer(202)};
+        reply.result->whole = false;
+        return reply;
+    };
+    raise("block", {"a"});
+    for (int i = 0; i < 40 && status("a").circuit == Circuit::closed; ++i) bench.advance(1s);
+    EXPECT_EQ(status("a").circuit, Circuit::open);
+    EXPECT_EQ(bodies("a").size(), 5u);
+}
+
 TEST_F(CourierTest, DoesNotSitOutAPauseWhenItStopsNorCutItShort) {
     add("a");
     http->script["a"] = [](HttpRequest const& request) {

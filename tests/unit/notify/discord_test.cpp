@@ -279,6 +279,12 @@ TEST(Discord, KeepsTheIdAndMindsTheBucket) {
     EXPECT_EQ(verdict.wait, 1520ms);
     EXPECT_EQ(verdict.pause, Pause::target);
     EXPECT_EQ(sink->judge(request, answer(200, "<html>")).kind, Kind::retry);
+    auto cut = answer(200, body);
+    cut.whole = false;
+    EXPECT_EQ(sink->judge(request, cut).remote_id, "1100000000000000001");
+    cut.body.resize(cut.body.size() / 2);
+    EXPECT_EQ(sink->judge(request, cut).kind, Kind::retry);
+    EXPECT_TRUE(holds(sink->judge(request, cut).why, "cut off"));
     EXPECT_EQ(discord(stand_in)->judge(request, answer(200, "ok")).kind, Kind::delivered);
     EXPECT_EQ(discord(stand_in)->judge(request, answer(204)).remote_id, "");
 }
@@ -347,7 +353,7 @@ TEST(Discord, EachStatusHasItsVerdict) {
     Row const rows[] = {
         {404, 10015, Kind::disable, Kind::disable}, {401, 50027, Kind::disable, Kind::disable},
         {403, 50013, Kind::disable, Kind::disable}, {403, 40333, Kind::disable, Kind::disable},
-        {404, 0, Kind::disable, Kind::disable},     {404, 10008, Kind::gone, Kind::gone},
+        {404, 0, Kind::retry, Kind::retry},         {404, 10008, Kind::gone, Kind::gone},
         {400, 50035, Kind::rejected, Kind::gone},   {400, 50006, Kind::rejected, Kind::gone},
         {400, 220001, Kind::rejected, Kind::gone},  {413, 40005, Kind::rejected, Kind::gone},
         {400, 30046, Kind::gone, Kind::gone},       {500, 0, Kind::retry, Kind::retry},
@@ -366,6 +372,25 @@ TEST(Discord, EachStatusHasItsVerdict) {
     auto const other = discord(stand_in);
     EXPECT_EQ(other->judge(*other->resolve(permission_message(), {}, delivery("9")), answer(404)).kind, Kind::gone);
     EXPECT_EQ(other->judge(other->publish(permission_message(), delivery()), answer(404)).kind, Kind::disable);
+}
+
+// A person has to mend what Discord says itself; a page of a proxy's goes away again.
+TEST(Discord, WhatAProxySaysIsNotDiscordsWord) {
+    for (unsigned const status : {401U, 403U, 404U}) {
+        auto const sink = discord();
+        auto const request = sink->publish(permission_message(), delivery());
+        for (auto const* page : {"<html>sign in</html>", "", "[]", R"({"error":"maintenance"})", R"({"message":)"}) {
+            auto const refused = sink->judge(request, answer(status, page));
+            EXPECT_EQ(refused.kind, Kind::retry) << status << page;
+            EXPECT_EQ(refused.wait, 10min) << "so that it counts as down";
+            EXPECT_EQ(refused.pause, Pause::target);
+            EXPECT_TRUE(holds(refused.why, "not by Discord")) << refused.why;
+        }
+        EXPECT_EQ(sink->judge(request, answer(status, R"({"message":"401: Unauthorized","code":0})")).kind,
+                  Kind::disable);
+        // What a stand-in's own words are nobody knows.
+        EXPECT_EQ(discord(stand_in)->judge(request, answer(status, "<html>")).kind, Kind::disable);
+    }
 }
 
 TEST(Discord, SecretsAppearInNoVerdictAndNoName) {

@@ -148,14 +148,9 @@ TEST_F(HttpTest, FailsWhereItIsCut) {
         {"says nothing, orderly", [](Conversation& c) { c.finish(); }, Reason::cut_short},
         {"says nothing, without close_notify", [](Conversation&) {}, Reason::cut_short},
         {"half a head", [](Conversation& c) { c.say("HTTP/1.1 200 OK\r\nContent-"); }, Reason::cut_short},
-        {"half a body", [](Conversation& c) { c.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"); },
-         Reason::cut_short},
-        {"a body to the end, cut", [](Conversation& c) { c.say("HTTP/1.1 200 OK\r\n\r\nall?"); }, Reason::cut_short},
         {"garbage", [](Conversation& c) { c.say("\x01\x02 what\r\n\r\n"); }, Reason::malformed},
-        {"too large by its length", [](Conversation& c) { c.say("HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n"); },
-         Reason::body_too_large},
-        {"too large by what comes",
-         [](Conversation& c) { c.say("HTTP/1.1 200 OK\r\n\r\n" + std::string(70'000, 'x')); }, Reason::body_too_large},
+        {"an interim answer alone", [](Conversation& c) { c.say("HTTP/1.1 103 Early Hints\r\n\r\n"); },
+         Reason::cut_short},
         {"an upgrade",
          [](Conversation& c) { c.say("HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"); },
          Reason::bad_upgrade},
@@ -174,6 +169,61 @@ TEST_F(HttpTest, FailsWhereItIsCut) {
     }
 }
 
+// What the server says first is what it did with the request.
+TEST_F(HttpTest, AnAnswerIsOneWhateverBecomesOfItsContent) {
+    struct {
+        char const* name;
+        std::string said;
+        unsigned status;
+        std::string body;
+    } const answers[] = {
+        {"as Python's http.server says it: no length, no close_notify", "HTTP/1.0 200 OK\r\n\r\nall?", 200, "all?"},
+        {"half a body", "HTTP/1.1 201 Created\r\nContent-Length: 9\r\n\r\nhalf", 201, "half"},
+        {"no body", "HTTP/1.1 503 Unavailable\r\nContent-Length: 9\r\n\r\n", 503, ""},
+        {"half its chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", 200, "half"},
+        {"chunks that are none", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 200, ""},
+        {"too large by its length", "HTTP/1.1 200 OK\r\nContent-Length: 65537\r\n\r\n", 200, ""},
+        {"too large by what comes", "HTTP/1.1 200 OK\r\n\r\n" + std::string(70'000, 'x'), 200,
+         std::string(65'536, 'x')},
+    };
+    for (auto const& row : answers) {
+        Server server([&, context = identity->context()](Conversation& c) {
+            if (!c.start_tls(context)) return;
+            c.request();
+            c.say(row.said);
+        });
+        auto const answer = finish(start(url_of(server), "POST", "hello"));
+        ASSERT_TRUE(answer.has_value()) << row.name << to_string(answer.error());
+        EXPECT_EQ(answer->status, row.status) << row.name;
+        EXPECT_EQ(answer->body, row.body) << row.name;
+        EXPECT_FALSE(answer->whole) << row.name;
+    }
+}
+
+TEST_F(HttpTest, AnAnswerWhoseContentNeverEndsIsOneAtItsTime) {
+    std::promise<void> said;
+    Server server([&, context = identity->context()](Conversation& c) {
+        if (!c.start_tls(context)) return;
+        c.request();
+        c.say("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+        said.set_value();
+        c.hold();
+    });
+    auto const answer = start(url_of(server), "POST", "hello");
+    auto heard = said.get_future();
+    ASSERT_TRUE(bench.wait_until([&] { return heard.wait_for(0s) == std::future_status::ready; }));
+    // It has arrived; some turns of the loop, and it is read.
+    ASSERT_TRUE(bench.wait_until([turns = 0]() mutable { return ++turns > 5; }));
+    bench.advance(14999ms);
+    EXPECT_FALSE(answer->has_value());
+    bench.advance(1ms);
+    ASSERT_TRUE(answer->has_value());
+    ASSERT_TRUE((*answer)->has_value()) << to_string((*answer)->error());
+    EXPECT_EQ((**answer)->status, 200u);
+    EXPECT_EQ((**answer)->body, "half");
+    EXPECT_FALSE((**answer)->whole);
+}
+
 TEST_F(HttpTest, ReadsABodyOfAllThatIsAllowedToAnOrderlyEnd) {
     std::string const body(64 * 1024, 'x');
     Server server([&, context = identity->context()](Conversation& c) {
@@ -185,6 +235,7 @@ TEST_F(HttpTest, ReadsABodyOfAllThatIsAllowedToAnOrderlyEnd) {
     auto const answer = get(url_of(server));
     ASSERT_TRUE(answer.has_value()) << to_string(answer.error());
     EXPECT_EQ(answer->body, body);
+    EXPECT_TRUE(answer->whole);
 }
 
 TEST_F(HttpTest, ARedirectIsAnAnswerLikeAnyOther) {

@@ -77,7 +77,12 @@ TEST_F(KeeperTest, WithoutAFolderMemoryIsWhatIsWanted) {
 TEST_F(KeeperTest, WhileAnotherHasTheFileMemoryHolds) {
     auto other = std::make_unique<Outbox::Opened>(kept(open()));
     KeeperKit kit(options);
-    kit.start();
+    auto const started = kit.bench.start(kit.keeper->start());
+    kit.bench.advance(Keeper::handover - 1s);
+    EXPECT_FALSE(*started) << "it may be about to end";
+    EXPECT_THAT(kit.changes, IsEmpty());
+    kit.bench.advance(1s);
+    EXPECT_TRUE(*started);
     EXPECT_FALSE(kit.state().durable);
     EXPECT_THAT(kit.state().why, HasSubstr("another process uses it"));
     EXPECT_THAT(kit.changes, ElementsAre("memory"));
@@ -93,6 +98,38 @@ TEST_F(KeeperTest, WhileAnotherHasTheFileMemoryHolds) {
     EXPECT_EQ(kit.state().why, "");
     EXPECT_THAT(kit.changes, ElementsAre("memory", "disk"));
     EXPECT_THAT(kit.keys(), ElementsAre("a"));
+}
+
+// One gateway replaces another: for a moment there are two.
+TEST_F(KeeperTest, WhoeverIsAboutToEndIsWaitedFor) {
+    auto other = std::make_unique<Outbox::Opened>(kept(open()));
+    kept(other->outbox.raise(an_incident("of the other"), 1));
+    KeeperKit kit(options);
+    auto const started = kit.bench.start(kit.keeper->start());
+    kit.tell("a", {"ntfy"});
+    kit.bench.advance(1s);
+    EXPECT_FALSE(*started);
+    EXPECT_THAT(kit.state().why, HasSubstr("another process uses it"));
+    other.reset();
+    kit.bench.advance(1s);
+    EXPECT_TRUE(*started);
+    EXPECT_TRUE(kit.state().durable);
+    EXPECT_EQ(kit.state().why, "");
+    EXPECT_EQ(kit.state().failures, 0U);
+    EXPECT_THAT(kit.changes, ElementsAre("disk")) << "never in memory, as far as anybody was told";
+    EXPECT_THAT(kit.keys(), ElementsAre("of the other", "a"));
+}
+
+TEST_F(KeeperTest, WhoStopsWaitsForNoOther) {
+    auto other = std::make_unique<Outbox::Opened>(kept(open()));
+    KeeperKit kit(options);
+    auto const started = kit.bench.start(kit.keeper->start());
+    EXPECT_FALSE(*started);
+    auto const stopped = kit.bench.start(kit.keeper->stop());
+    kit.bench.settle();
+    EXPECT_TRUE(*stopped);
+    EXPECT_TRUE(*started);
+    EXPECT_THAT(kit.changes, IsEmpty());
 }
 
 TEST_F(KeeperTest, AFullDiskIsLeftAndComeBackTo) {

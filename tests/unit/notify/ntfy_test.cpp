@@ -255,6 +255,19 @@ TEST(Ntfy, EachCodeHasItsVerdict) {
     }
 }
 
+TEST(Ntfy, AnAnswerThatIsCutOffCountsIfItHoldsTheId) {
+    auto const sink = ntfy();
+    auto const request = sink->publish(permission_message(), delivery());
+    auto cut = answer(200, R"({"id":"a1","sequence_id":"per_01"})");
+    cut.whole = false;
+    EXPECT_EQ(sink->judge(request, cut).kind, Kind::delivered);
+    cut.body = R"({"id":"a1","sequence_id":"per)";
+    auto const verdict = sink->judge(request, cut);
+    EXPECT_EQ(verdict.kind, Kind::retry);
+    EXPECT_THAT(verdict.why, HasSubstr("cut off"));
+    EXPECT_TRUE(sink->capabilities().resolves) << "nothing was learnt of the server";
+}
+
 TEST(Ntfy, AnEmptyBucketNarrowsThePace) {
     auto now = test_now_s;
     auto const sink = make_ntfy(settings(), [&] { return standing(now)(); });
@@ -274,7 +287,18 @@ TEST(Ntfy, WhatAProxySaysIsNotTheServersWord) {
     EXPECT_EQ(sink->judge(request, answer(404, page)).kind, Kind::retry);
     EXPECT_EQ(sink->judge(request, answer(302, page)).kind, Kind::retry);
     EXPECT_EQ(sink->judge(request, answer(301, page)).kind, Kind::disable);
-    EXPECT_EQ(sink->judge(request, answer(401, page)).kind, Kind::disable);
+    // A person has to mend what ntfy says itself; a page of a proxy's goes away again.
+    for (unsigned const status : {401U, 403U}) {
+        for (auto const& body : {std::string(page), std::string(), error_body(4010), error_body(40501)}) {
+            auto const refused = sink->judge(request, answer(status, body));
+            EXPECT_EQ(refused.kind, Kind::retry) << status << body;
+            EXPECT_EQ(refused.wait, 10min) << "so that it counts as down";
+            EXPECT_EQ(refused.pause, Pause::target);
+            EXPECT_THAT(refused.why, HasSubstr("not by ntfy"));
+        }
+        EXPECT_EQ(sink->judge(request, answer(status, error_body(static_cast<int>(status) * 100 + 9))).kind,
+                  Kind::disable);
+    }
     auto const busy = sink->judge(request, answer(503, page, {{"retry-after", "120"}}));
     EXPECT_EQ(busy.wait, 120s);
     EXPECT_EQ(busy.pause, Pause::target);

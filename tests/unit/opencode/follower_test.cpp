@@ -104,6 +104,65 @@ TEST_F(FollowerTest, WhenNobodyListensThereAnyMoreNothingIsPending) {
     EXPECT_EQ(count<PermissionOver>(), 1u);
 }
 
+TEST_F(FollowerTest, WhatALivingServerListsAgainIsPendingAgain) {
+    answers["/session/ses_1"] = session("ses_1");
+    answers["/experimental/session?limit=100&start=1699913600000"] = "[" + session_in("ses_1", "/w") + "]";
+    answers["/session/status?directory=/w"] = R"({"ses_1":{"type":"busy"}})";
+    answers["/permission?directory=/w"] = "[" + asked + "]";
+    start();
+    ASSERT_TRUE(follower->model().is_pending("per_1"));
+    dialer->mood = ScriptedDialer::Mood::refuse;
+    dialer->ends[stream].reset();
+    bench.advance(250ms);
+    ASSERT_EQ(count<PermissionOver>(), 1u);
+    dialer->mood = ScriptedDialer::Mood::accept;
+    bench.advance(2s);
+    stream = dialer->ends.size() - 1;
+    dialer->ends[stream].take();
+    dialer->ends[stream].send("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n");
+    tell(connected_event);
+    EXPECT_TRUE(follower->model().is_pending("per_1"));
+    std::vector<bool> again;
+    for (auto const& one : happened) {
+        if (auto const* pending = std::get_if<PermissionPending>(&one)) again.push_back(pending->again);
+    }
+    EXPECT_THAT(again, ElementsAre(false, true));
+}
+
+/// There is no way to the server for a while.
+class CutOff final : public rt::Dialer {
+public:
+    explicit CutOff(std::shared_ptr<rt::Dialer> dialer) : real(std::move(dialer)) {}
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const& resources, rt::Instant until,
+                                                                  rt::DialBreaker& breaker) override {
+        if (why) co_return why;
+        auto made = co_await real->dial(resources, until, breaker);
+        co_return made;
+    }
+    std::shared_ptr<rt::Dialer> real;
+    error_code why;
+};
+
+TEST_F(FollowerTest, ANameThatIsNotFoundForAMomentIsNoServerThatDied) {
+    auto const way = std::make_shared<CutOff>(dialer);
+    auto made = settings();
+    made.tap.dialer = way;
+    follower->configure(made);
+    answers["/session/ses_1"] = session("ses_1");
+    start();
+    tell(event("session.status", R"({"sessionID":"ses_1","status":{"type":"busy"}})"));
+    tell(event("permission.asked", asked));
+    ASSERT_TRUE(follower->model().is_pending("per_1"));
+    way->why = boost::asio::error::host_not_found_try_again;
+    cut_off();
+    bench.advance(5s);
+    EXPECT_TRUE(follower->model().is_pending("per_1"));
+    EXPECT_EQ(count<PermissionOver>(), 0u);
+    way->why = boost::asio::error::connection_refused;
+    bench.advance(15s);
+    EXPECT_EQ(count<PermissionOver>(), 1u) << "that is one";
+}
+
 TEST_F(FollowerTest, LooksWhereItIsTold) {
     answers["/session/status?directory=/other%20place"] = R"({"ses_9":{"type":"busy"}})";
     answers["/permission?directory=/other%20place"] =

@@ -95,11 +95,33 @@ TEST_F(ModelTest, TheNewerApiTellsNoStatusAndStandsInNoList) {
     EXPECT_EQ(apply(SessionGone{"ses_1"}), (Words{"per_2 over: gone", "ses_1 deleted"}));
 }
 
+TEST_F(ModelTest, TheEndOfWhatTheNewerApiAskedBeforeOurTimeIsTold) {
+    auto const hear = [&](char const* type, decltype(Event::what) what) {
+        return in_words(model.apply(Event{type, next_id(), directory, std::move(what)}, now));
+    };
+    EXPECT_EQ(hear("permission.v2.replied", PermissionAnswered{"ses_1", "per_1", "reject"}),
+              Words{"per_1 over: reject"});
+    EXPECT_THAT(hear("permission.v2.replied", PermissionAnswered{"ses_1", "per_1", "reject"}), IsEmpty()) << "once";
+    EXPECT_EQ(hear("question.v2.replied", QuestionAnswered{"ses_1", "que_1", false}), Words{"que_1 over: answered"});
+    EXPECT_THAT(hear("permission.replied", PermissionAnswered{"ses_1", "per_2", "once"}), IsEmpty())
+        << "the lists told of that";
+}
+
 // ---- after a gap
 
+/// The first permission that is told was told as gone before.
+bool is_again(Happenings const& happenings) {
+    for (auto const& one : happenings) {
+        if (auto const* pending = std::get_if<PermissionPending>(&one)) return pending->again;
+    }
+    return false;
+}
+
 TEST_F(ModelTest, ReconcilesWhatItNeverHeard) {
-    EXPECT_EQ(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}, {question("que_1", "ses_1")}),
-              (Words{"per_1 pending: bash ls, ses_1", "que_1 pending: Colour, ses_1"}));
+    auto const told = model.reconcile(
+        {directory, {{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}, {question("que_1", "ses_1")}}, now, now);
+    EXPECT_EQ(words_of(told), (Words{"per_1 pending: bash ls, ses_1", "que_1 pending: Colour, ses_1"}));
+    EXPECT_FALSE(is_again(told));
     EXPECT_THAT(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}, {question("que_1", "ses_1")}),
                 IsEmpty());
     EXPECT_EQ(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}), Words{"que_1 over: gone"});
@@ -107,8 +129,8 @@ TEST_F(ModelTest, ReconcilesWhatItNeverHeard) {
     session("ses_1");
     now += 10s;
     step("ses_1", "msg_1", "stop");
-    auto const told = model.apply(Event{"t", "e", directory, WentIdle{"ses_1"}}, now);
-    EXPECT_FALSE(std::get<TurnCompleted>(told.at(0)).seen_from_start);
+    auto const ended = model.apply(Event{"t", "e", directory, WentIdle{"ses_1"}}, now);
+    EXPECT_FALSE(std::get<TurnCompleted>(ended.at(0)).seen_from_start);
 }
 
 TEST_F(ModelTest, AStaleRequestIsNotPending) {
@@ -140,8 +162,31 @@ TEST_F(ModelTest, WhatWasOnlyTakenForOverComesBack) {
     step("ses_1", "msg_1");
     asks(permission("per_1", "ses_1", "msg_1"));
     idle("ses_1");  // of an aborted turn, late
-    EXPECT_EQ(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1", "msg_1")}),
-              Words{"per_1 pending: bash ls, ses_1"});
+    now += 1ms;
+    auto const told =
+        model.reconcile({directory, {{"ses_1", is_busy()}}, {permission("per_1", "ses_1", "msg_1")}, {}}, now, now);
+    EXPECT_EQ(words_of(told), Words{"per_1 pending: bash ls, ses_1"});
+    EXPECT_TRUE(is_again(told)) << "it was told as gone";
+}
+
+TEST_F(ModelTest, AmongTooManyNoneComesBack) {
+    Model::Limits limits;
+    limits.max_pending = 2;
+    model = Model(limits);
+    std::vector<Permission> all;
+    Statuses statuses;
+    for (auto const* n : {"1", "2", "3"}) {
+        auto const id = std::string("ses_") + n;
+        a_running_root(id);
+        step(id, "msg_1");
+        all.push_back(permission(std::string("per_") + n, id, "msg_1"));
+        statuses.emplace_back(id, is_busy());
+        asks(all.back());
+    }
+    EXPECT_THAT(reconcile(statuses, all), IsEmpty()) << "or each list would tell of all of them";
+    replied("per_3", "once");
+    all.pop_back();
+    EXPECT_EQ(reconcile(statuses, all), Words{"per_1 pending: bash ls, ses_1"}) << "there is room";
 }
 
 TEST_F(ModelTest, EventsAreNewerThanAnswersToWhatWasAskedBefore) {
@@ -253,7 +298,17 @@ TEST_F(ModelTest, ALostServerHasNothingPendingAndNoTurns) {
     EXPECT_FALSE(model.watched());
     EXPECT_EQ(model.sessions().size(), 1U);
     // It was not lost after all.
-    EXPECT_EQ(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}).size(), 1U);
+    now += 1ms;
+    auto const told =
+        model.reconcile({directory, {{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}, {}}, now, now);
+    EXPECT_EQ(words_of(told), Words{"per_1 pending: bash ls, ses_1"});
+    EXPECT_TRUE(is_again(told));
+    model.lost(now);
+    auto const event = model.apply(Event{"t", "e", directory, PermissionAsked{permission("per_1", "ses_1")}}, now);
+    EXPECT_TRUE(is_again(event)) << "as often as it was told as gone";
+    model.lost(now);
+    replied("per_1", "once");
+    EXPECT_THAT(reconcile({{"ses_1", is_busy()}}, {permission("per_1", "ses_1")}), IsEmpty()) << "answered meanwhile";
 }
 
 // ---- bounds

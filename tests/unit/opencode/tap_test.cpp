@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cerrno>
+
 #include "support/bench.hpp"
 
 namespace ocgate::opencode {
@@ -24,6 +26,17 @@ std::string chunk(std::string_view data) {
     return head + "\r\n" + event + "\r\n";
 }
 
+/// There is no way to the server.
+class FailingDialer final : public rt::Dialer {
+public:
+    explicit FailingDialer(error_code error) : why(error) {}
+    rt::Task<boost::system::result<rt::PeerPtr, error_code>> dial(rt::PeerResources const&, rt::Instant,
+                                                                  rt::DialBreaker&) override {
+        co_return why;
+    }
+    error_code why;
+};
+
 class TapTest : public testing::Test {
 protected:
     TapTest() {
@@ -38,7 +51,11 @@ protected:
                                                         events.emplace_back(cut.data);
                                                         if (at_event) at_event();
                                                     },
-                                                .lost = [this](std::string const& why) { said.push_back(why); }},
+                                                .lost =
+                                                    [this](std::string const& why, bool nobody_listens) {
+                                                        said.push_back(why);
+                                                        refusals += nobody_listens ? 1 : 0;
+                                                    }},
                                     [this] { return chance; });
     }
     ~TapTest() override {
@@ -71,6 +88,7 @@ protected:
     std::shared_ptr<ScriptedDialer> dialer = std::make_shared<ScriptedDialer>();
     std::vector<std::string> said, events;
     std::function<void()> at_connected, at_event;
+    int refusals = 0;
     double chance = 0;
     std::unique_ptr<Tap> tap;
 };
@@ -132,6 +150,46 @@ TEST_F(TapTest, JitterTakesUpToHalfOff) {
     EXPECT_EQ(dialer->dials, 1);
     bench.advance(1ms);
     EXPECT_EQ(dialer->dials, 2);
+}
+
+TEST_F(TapTest, OnlyARefusalSaysThatNobodyListens) {
+    namespace error = boost::asio::error;
+    auto const system = [](int number) { return error_code(number, boost::system::system_category()); };
+    auto const reach = [&](error_code why) {
+        auto failing = std::make_shared<FailingDialer>(why);
+        auto made = settings("Basic dTpw");
+        made.dialer = failing;
+        said.clear();
+        refusals = 0;
+        tap->configure(made);
+        bench.settle();
+    };
+    dialer->mood = ScriptedDialer::Mood::refuse;
+    start();
+    EXPECT_EQ(refusals, 1);
+    for (auto const& why : {error_code(error::host_not_found), error_code(error::host_not_found_try_again),
+                            error_code(error::network_unreachable), error_code(error::host_unreachable), system(EACCES),
+                            system(EADDRNOTAVAIL), error_code(error::connection_reset)}) {
+        reach(why);
+        EXPECT_THAT(said, ElementsAre("dial: " + why.message()));
+        EXPECT_EQ(refusals, 0) << why.message();
+    }
+    reach(system(ENOENT));
+    EXPECT_EQ(refusals, 1) << "a Unix socket whose file went with the process";
+    reach(Reason::timed_out);
+    EXPECT_THAT(said, ElementsAre("dial: timed_out"));
+    EXPECT_EQ(refusals, 0);
+}
+
+TEST_F(TapTest, AStreamThatEndsAfterARefusalIsNoRefusal) {
+    dialer->mood = ScriptedDialer::Mood::refuse;
+    start();
+    dialer->mood = ScriptedDialer::Mood::accept;
+    bench.advance(1s);
+    send(begin + chunk(heartbeat));
+    send("0\r\n\r\n");
+    EXPECT_THAT(said, ElementsAre("dial: refused", "connected", "the stream ended"));
+    EXPECT_EQ(refusals, 1);
 }
 
 TEST_F(TapTest, WaitsTwiceAsLongEachTimeUpToABound) {
