@@ -15,7 +15,8 @@ if(DPKG_QUERY AND CMAKE_BUILD_TYPE STREQUAL "Release")
   install(FILES $<TARGET_FILE:ocgate>.cdx.json DESTINATION ${ocgate_doc})
 endif()
 install(FILES deploy/package/copyright DESTINATION ${ocgate_doc})
-install(FILES config/ocgate.example.jsonc config/ocgate.schema.json deploy/systemd/opencode.service
+install(FILES config/ocgate.example.jsonc config/ocgate.schema.json deploy/opencode/opencode.host.json
+  deploy/systemd/opencode.service
   deploy/systemd/notifications.conf DESTINATION ${ocgate_doc}/examples)
 install(PROGRAMS deploy/workspaces/init-workspace deploy/workspaces/backup deploy/workspaces/restore
   DESTINATION lib/opencode-gateway/workspaces)

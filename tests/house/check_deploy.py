@@ -324,7 +324,7 @@ def check_versions(deployment, facts):
 def check_policy(deployment, facts):
     pod = deployment.pod
     routes = {name for name, _ in pod.routes}
-    named = {target["name"] for spec in pod.policies for target in spec["targetRefs"]}
+    named = {target["name"] for spec in pod.policies for target in spec.get("targetRefs", [])}
     if len(pod.policies) != 1 or named != routes:
         yield f"BackendTrafficPolicy: {len(pod.policies)} of them, for the routes {named}, not {routes}"
     keep_alive = config_of(deployment).get("timeouts", {}).get("keep_alive", facts.keep_alive)

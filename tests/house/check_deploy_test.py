@@ -175,8 +175,9 @@ BREACHES = {
     "retries": (
         POLICY, "  timeout:\n", "  retry: { numRetries: 2 }\n  timeout:\n", "kubernetes: BackendTrafficPolicy: it re",
     ),
+    "a policy without its own spec": (VALUES, "      spec:\n        targetRefs", "      x:\n        targetRefs", "for the routes set()"),
     "retries by the chart": (
-        VALUES, "      timeout:\n        tcp", "      retry: { numRetries: 2 }\n      timeout:\n        tcp",
+        VALUES, "        timeout:\n          tcp", "        retry: { numRetries: 2 }\n        timeout:\n          tcp",
         "app: BackendTrafficPolicy: it repeats prompts",
     ),
     "a policy for another route": (
@@ -297,7 +298,7 @@ BREACHES = {
         "lists the dashboards []",
     ),
     "one of two changed": (
-        PLAIN, "limits: { memory: 128Mi }", "limits: { memory: 256Mi }", "container gateway: resources differs",
+        PLAIN, "limits: { memory: 256Mi }", "limits: { memory: 512Mi }", "container gateway: resources differs",
     ),
 }  # fmt: skip
 

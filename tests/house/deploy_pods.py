@@ -179,7 +179,7 @@ def pod_of_values(values, where, release):
     )  # fmt: skip
     pod.management = controller.get("statefulset", {}).get("podManagementPolicy", pod.management)
     raw = _listed(values.get("rawResources")).values()
-    pod.policies = [one["spec"] for one in raw if one["kind"] == "BackendTrafficPolicy"]
+    pod.policies = [one["spec"].get("spec", {}) for one in raw if one["kind"] == "BackendTrafficPolicy"]
     services = _listed(values.get("service"))
     for name, monitor in _listed(values.get("serviceMonitor")).items():
         for endpoint in monitor["endpoints"]:

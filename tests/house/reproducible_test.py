@@ -69,7 +69,7 @@ class Reproducible(unittest.TestCase):
 
     def test_a_folder_in_the_program_is_told(self):
         for build in self.builds:
-            (build / "ocgate").write_bytes(b"\0" + str(self.builds[1]).encode() + b"/src/a.cpp\0")
+            (build / "ocgate").write_bytes(b"\0" + str(self.builds[1]).encode() + b"/src/a.cpp\0" + b"\0" * 1_000_000)
         code, told = self.compare()
         self.assertEqual(code, 1, told)
         self.assertIn("stands in the program", told)

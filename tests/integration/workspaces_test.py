@@ -280,6 +280,9 @@ class InitWorkspace(InFolder):
                 for words in (told, "api: cloned", "exit status 0 instead of 2"):
                     self.assertIn(words, done.stderr)
                 shutil.rmtree(self.workspaces / "api")
+        # As BusyBox has it, in the image that RUNBOOK builds: a descriptor and nothing else.
+        (locked / "flock").write_text('#!/bin/sh\n[ "$*" = 9 ] || { echo "Usage: flock [-sxun] FD" >&2; exit 1; }\n')
+        self.assertEqual(self.init(good, PATH=cases["no locks"][0]["PATH"]).returncode, 0)
         # Where nothing can be done at all, it says so and stands in nobody's way.
         for env in ({"WORKSPACES_DIR": str(self.root / "nowhere")}, {"WORKSPACES_FILE": str(self.root / "nowhere")}):
             self.assertEqual(self.init(good, **env).returncode, 1)
