@@ -171,14 +171,16 @@ std::size_t Center::waiting_with(Active const& leader) const {
 /// one.
 Center::Active* Center::leader_for(Active const& active) const {
     if (active.raised.weight != Weight::block) return nullptr;
+    Active* first = nullptr;  // of several the one that was opened first, as `hand_on` has it
     for (auto const& [key, other] : active_) {
         bool const leads = other.get() != &active && other->open && other->told &&
                            other->raised.weight == Weight::block && other->raised.subject == active.raised.subject &&
                            speaks_for(other->handling, active.handling);
         auto const later = active.opened - other->opened;
-        if (leads && later >= rt::Duration::zero() && later < together) return other.get();
+        if (!leads || later < rt::Duration::zero() || later >= together) continue;
+        if (!first || other->opened < first->opened) first = other.get();
     }
-    return nullptr;
+    return first;
 }
 
 void Center::open(Active& active) {

@@ -215,7 +215,7 @@ rt::Task<HttpResult> HttpsClient::Inside::exchange(Flight& flight, HttpRequest r
     if (!why) co_return answer;
     // Many a server ends TLS without close_notify where its content has no length: it has done what it was asked for.
     answer.whole = false;
-    if (answer.status != 0 && !unsent && !flight.stopped) co_return answer;
+    if (answer.status != 0 && !unsent) co_return answer;
     co_return failed(unsent ? HttpStep::send : HttpStep::answer, unsent ? unsent : why, maybe_received);
 }
 

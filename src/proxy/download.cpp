@@ -22,7 +22,7 @@ rt::Task<error_code> Exchange::pass_content(rt::Peer& from, rt::Peer& to, BodyRe
         if (why || body.over()) co_return why;
         if (!to.writable()) {
             auto const began = shard_.now();
-            why = co_await to.room(snapshot_->limits.idle_body);
+            why = co_await to.room(snapshot_->limits.idle_body, exempt_by_);
             if (why) co_return why;
             if (shard_.now() - began > seat_patience) seat.leave();
         } else if (moved.empty()) {
@@ -68,7 +68,7 @@ rt::Task<Next> Exchange::relay_response() {
         }
         // The head leaves even when what follows it turned out to be broken.
         auto why = client_->write_now(bytes);
-        if (!why && !bytes.empty()) why = co_await client_->write(bytes, idle);
+        if (!why && !bytes.empty()) why = co_await client_->write(bytes, idle, exempt_by_);
         if (why && relayed) relayed = failure_of(*client_, Side::client, Step::response_body, why);
         if (!relayed) break;
         upstream.consume(piece->consumed);
@@ -86,7 +86,7 @@ rt::Task<Next> Exchange::relay_response() {
         if (filled == error::eof && body.ends_with_connection()) {
             if (watched_) collect({}, true);
             writer.frame(bytes, {}, true);
-            why = co_await client_->write(bytes, idle);
+            why = co_await client_->write(bytes, idle, exempt_by_);
             if (why) relayed = failure_of(*client_, Side::client, Step::response_body, why);
             break;
         }

@@ -11,8 +11,6 @@ namespace ocgate::proxy {
 namespace {
 
 constexpr unsigned max_interim_answers = 16;
-/// Until the head of an answer for which nobody has logged in. A hung upstream would let strangers hold places.
-constexpr rt::Duration exempt_patience = std::chrono::seconds(10);
 
 /// A request id from a trusted proxy is kept when it cannot be mistaken for anything else in logs and fields.
 bool is_sane_id(std::string_view id) noexcept {
@@ -72,7 +70,10 @@ void Exchange::take(Decision& decision) {
     if (!decision.user.empty()) user_ = std::move(decision.user);
     if (!decision.client_address.empty()) client_address_ = std::move(decision.client_address);
     vouched_ = decision.vouched;
-    exempt_ = decision.exempt;
+    if (decision.exempt) {
+        exempt_by_ = shard_.now() + exempt_patience;
+        keep_client_ = false;  // one for each connection: hundreds of them hold a place no longer than one does
+    }
     peer_trusted_ = decision.peer_trusted;
     foreign_content_ = decision.foreign_content;
 }
@@ -350,10 +351,9 @@ rt::Task<Outcome<void>> Exchange::receive_answer() {
 }
 
 void Exchange::start_first_byte_clock() {
-    rt::Duration limit = snapshot_->limits.first_byte;
-    if (exempt_) limit = limit.count() == 0 ? exempt_patience : std::min(limit, exempt_patience);
-    if (limit.count() == 0) return;
-    first_byte_by_ = shard_.now() + limit;
+    auto const limit = snapshot_->limits.first_byte;
+    first_byte_by_ = std::min(limit.count() == 0 ? rt::never : shard_.now() + limit, exempt_by_);
+    if (first_byte_by_ == rt::never) return;
     connection_.upstream->read_by(std::min(first_byte_by_, head_by_));
 }
 
@@ -411,7 +411,7 @@ rt::Task<Next> Exchange::refuse(Refusal refusal) {
     if (!why && !bytes.empty()) {
         why = Reason::draining;  // a forced end waits for no room
         // Nor is a stranger waited for who asks and asks and does not read.
-        auto const until = admitted_ ? rt::never : shard_.now() + snapshot_->limits.linger;
+        auto const until = admitted_ && exempt_by_ == rt::never ? rt::never : shard_.now() + snapshot_->limits.linger;
         if (!connection_.insisted) why = co_await client_->write(bytes, snapshot_->limits.idle_body, until);
     }
     if (why) co_return Next::close;

@@ -12,6 +12,10 @@ namespace ocgate::proxy {
 
 class BulkSeat;
 
+/// For an answer that nobody has logged in for: while the upstream hangs, or by not reading, strangers would hold
+/// places.
+inline constexpr rt::Duration exempt_patience = std::chrono::seconds(10);
+
 class Exchange {
 public:
     Exchange(Connection& connection, std::shared_ptr<Snapshot const> snapshot, ShardState::DeskPtr desk);
@@ -144,7 +148,6 @@ private:
     bool client_1_0_ = false;
     bool vouched_ = false;          ///< the upstream's own credential is sent along
     bool foreign_content_ = false;  ///< see Decision
-    bool exempt_ = false;           ///< nobody has logged in for it
     bool peer_trusted_ = false;     ///< its X-Forwarded-* are believed
     bool admitted_ = false;
     bool witnessed_ = false;  ///< Witness::began was told
@@ -154,6 +157,7 @@ private:
     bool credential_sent_ = false;  ///< the upstream's own, with this request
     bool stream_open_ = false;      ///< told to the recorder, its end is not
     bool stopping_upload_ = false;
+    rt::Instant exempt_by_ = rt::never;  ///< the end of what nobody has logged in for
     rt::Instant first_byte_by_ = rt::never;
     rt::Instant head_by_ = rt::never;  ///< the end of an answer's head that has begun
     Outcome<void> flowed_{};           ///< what became of the stream

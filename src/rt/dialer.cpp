@@ -148,7 +148,7 @@ Task<boost::system::result<PeerPtr, error_code>> SystemDialer::dial(PeerResource
         }
     }
     // One that is reached, and where nobody listens, says more than another that cannot be reached at all.
-    co_return refused ? error_code(asio::error::connection_refused) : why;
+    co_return refused && !is_shortage(why) ? error_code(asio::error::connection_refused) : why;
 }
 
 }  // namespace ocgate::rt

@@ -128,6 +128,32 @@ TEST(Deadline, BoundsTheFirstByteOfWhatNobodyHasLoggedInFor) {
     }
 }
 
+TEST(Deadline, BoundsTheWholeOfWhatNobodyHasLoggedInForHoweverMuchIsAsked) {
+    Scenario::Options options;
+    options.capacity = 16 * 1024;
+    Scenario s(options);
+    s.door().exempts = true;
+    s.client().stops_reading();
+    s.client().sends(get("/logo.png") + get("/logo.png") + get("/logo.png"));
+    s.upstream().sends(ok(std::string(100'000, 'x')));
+    for (int i = 0; i < 9; ++i) {
+        s.advance(1s);
+        s.client().sip(2000);
+    }
+    EXPECT_FALSE(s.client().closed());
+    s.advance(1s);
+    EXPECT_TRUE(s.client().closed()) << "it reads, but too little: others want the place";
+    EXPECT_EQ(s.upstreams(), 1u) << "and there is one for each connection";
+
+    auto& other = s.connects();
+    other.sends(get("/logo.png") + get("/logo.png"));
+    s.upstream(1).sends(ok("logo"));
+    EXPECT_THAT(other.received(), AllOf(HasSubstr("\r\nConnection: close\r\n"), EndsWith("logo")));
+    s.advance(1s);
+    EXPECT_TRUE(other.closed());
+    EXPECT_EQ(s.notebook().exchanges.size(), 2u);
+}
+
 TEST(Deadline, BoundsTheWaitForAStrangerThatDoesNotReadItsRefusals) {
     for (bool const admitted : {false, true}) {
         Scenario::Options options;
