@@ -1,5 +1,6 @@
 // An answer that has an end. Nothing is read while a write is pending; what is in between is one window, or, of much
 // content with a length, nothing.
+#include <algorithm>
 #include <boost/asio/error.hpp>
 
 #include "bulk_seat.hpp"
@@ -81,7 +82,7 @@ rt::Task<Next> Exchange::relay_response() {
             }
             if (body.over()) break;
         }
-        upstream.read_by(shard_.now() + idle);
+        upstream.read_by(std::min(shard_.now() + idle, exempt_by_));
         auto const filled = co_await upstream.fill_unless_passed(watched_ ? 0 : body.unframed());
         if (filled == error::eof && body.ends_with_connection()) {
             if (watched_) collect({}, true);

@@ -152,6 +152,14 @@ TEST(Deadline, BoundsTheWholeOfWhatNobodyHasLoggedInForHoweverMuchIsAsked) {
     s.advance(1s);
     EXPECT_TRUE(other.closed());
     EXPECT_EQ(s.notebook().exchanges.size(), 2u);
+
+    auto& third = s.connects();
+    third.sends(get("/logo.png"));
+    s.upstream(s.upstreams() - 1).sends("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nlo");
+    s.advance(9'999ms);
+    EXPECT_FALSE(third.closed());
+    s.advance(1ms);
+    EXPECT_TRUE(third.closed()) << "nor is an upstream waited for that hangs in the middle";
 }
 
 TEST(Deadline, BoundsTheWaitForAStrangerThatDoesNotReadItsRefusals) {
