@@ -6,8 +6,8 @@
 //
 // The accounts: `plain` has ann and cem with passwords in clear, `hashed` the same with bcrypt (cost 4 to be counted,
 // 10 to be timed), `mixed` ann with a hash and cem without. The cases: `unknown`, a name that nobody has; `wrong`, ann
-// with a wrong password; `other`, ann with cem's password; `clear`, cem with a wrong password. All passwords are
-// equally long.
+// with a wrong password; `near`, ann with hers but for the last letter; `other`, ann with cem's password; `clear`, cem
+// with a wrong password. All passwords are equally long.
 #include <algorithm>
 #include <array>
 #include <boost/asio/io_context.hpp>
@@ -46,7 +46,8 @@ struct Case {
     std::string_view name, user, password;
 };
 constexpr std::array cases{Case{"unknown", "eve", "wrong-password"}, Case{"wrong", "ann", "wrong-password"},
-                           Case{"other", "ann", "cems-password!"}, Case{"clear", "cem", "wrong-password"}};
+                           Case{"near", "ann", "anns-password?"}, Case{"other", "ann", "cems-password!"},
+                           Case{"clear", "cem", "wrong-password"}};
 
 std::string base64(std::string_view bytes) {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Logins that fail cost the same, whatever is wrong with them: counted in instructions by callgrind, no clock is asked.
 
-  login.py               a name that nobody has, a wrong password, somebody else's password: within 1 % of each other,
-                         with passwords in clear, with hashes, and with both
+  login.py               a name that nobody has, a wrong password, one that is right but for its last letter, somebody
+                         else's: within 1 % of each other, with passwords in clear, with hashes, and with both
   login.py --times       the clock's word on it, for a person: ROUNDS logins of each kind in turn, and statistics
 
 OCGATE_LOGIN names the program (tests/perf/login.cpp), built as what ships is. Status 77: cannot run here, and why.
@@ -16,9 +16,9 @@ import counting
 
 TOLERANCE = 0.01
 CASES = {
-    "plain": ("unknown", "wrong", "other"),
-    "hashed": ("unknown", "wrong", "other"),
-    "mixed": ("unknown", "wrong", "clear"),
+    "plain": ("unknown", "wrong", "near", "other"),
+    "hashed": ("unknown", "wrong", "near", "other"),
+    "mixed": ("unknown", "wrong", "near", "clear"),
 }
 # How many logins are counted. What a thread costs to wake differs from run to run, which is little beside a hash.
 LOGINS = {"plain": 1000, "hashed": 10, "mixed": 10}
