@@ -16,7 +16,7 @@ import unittest
 from kit import case, gateway
 from kit.fake_ntfy import FakeNtfy
 from kit.fake_opencode import FakeOpencode
-from kit.process import _die_with_parent
+from kit.process import die_with_parent
 from kit.wire import DEADLINE, Client
 
 CONTROL_C, CONTROL_D = b"\x03", b"\x04"
@@ -30,7 +30,7 @@ class Person:
         self.echoed_before = self.echoes()
 
         def take_terminal():
-            _die_with_parent()
+            die_with_parent()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C becomes a signal
 
         self._program = subprocess.Popen(

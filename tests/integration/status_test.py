@@ -16,7 +16,7 @@ import time
 
 from kit import case, gateway
 from kit.model import Call, Say
-from kit.process import _die_with_parent
+from kit.process import die_with_parent
 from kit.waiting import until
 from kit.websocket import WebSocket
 from kit.wire import DEADLINE, Client
@@ -129,7 +129,7 @@ class Watcher:
         self.before = termios.tcgetattr(self._end)
 
         def take_terminal():
-            _die_with_parent()
+            die_with_parent()
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # so that Ctrl-C becomes a signal
 
         self.program = subprocess.Popen(

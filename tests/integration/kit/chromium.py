@@ -12,7 +12,7 @@ import threading
 import time
 
 from .opencode import Unavailable
-from .process import _die_with_parent
+from .process import die_with_parent
 
 
 class Chromium:
@@ -41,7 +41,7 @@ class Chromium:
              "--disable-extensions", "--no-proxy-server", "--window-size=1280,900", "--remote-debugging-pipe",
              f"--user-data-dir={self.profile}", "about:blank"],
             pass_fds=child_ends, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=_die_with_parent,
+            stderr=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent,
             env={"PATH": os.environ["PATH"], "HOME": self.profile, "LANG": "C.UTF-8"},
         )  # fmt: skip
         for end in (command_out, answer_in, *child_ends):

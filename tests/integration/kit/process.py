@@ -13,12 +13,13 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
 
-def _die_with_parent():
+def die_with_parent():
+    """For a child, before its program: however we end, it ends."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _prepare_child(ignored_signals):
-    _die_with_parent()
+    die_with_parent()
     for number in ignored_signals:
         signal.signal(number, signal.SIG_IGN)
 

@@ -10,7 +10,7 @@ import threading
 from collections import Counter, deque
 from pathlib import Path
 
-from kit.process import Program
+from kit.process import Program, die_with_parent
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -86,6 +86,7 @@ class Tool:
     def __init__(self, *argv):
         self._process = subprocess.Popen(
             [str(a) for a in argv], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1,
+            preexec_fn=die_with_parent,
         )  # fmt: skip
 
     @property
