@@ -1,4 +1,5 @@
 // The process: its arguments, its exit code. Everything else is a function of the modules.
+#include <csignal>
 #include <cstdlib>
 #include <exception>
 #include <iostream>
@@ -13,6 +14,15 @@
 namespace {
 
 using namespace ocgate;
+
+/// The gateway takes its handlers with it. Who insists at that moment finds a process that has ended all there was: its
+/// exit code says so, and not the signal. The threads that are left, the log's, take none.
+void block_signals() {
+    sigset_t ending;
+    sigemptyset(&ending);
+    for (int const number : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&ending, number);
+    pthread_sigmask(SIG_BLOCK, &ending, nullptr);
+}
 
 int serve(app::Flags const& flags, app::Sources const& sources) {
     if (!app::with_sanitizers) ops::keep_memory_private();  // before there is a secret in it
@@ -30,6 +40,7 @@ int serve(app::Flags const& flags, app::Sources const& sources) {
     auto gateway =
         std::make_unique<app::Gateway>(std::move(loaded.config), flags, sources, *log, std::move(confinement));
     auto const exit = gateway->run();
+    block_signals();
     if (exit == app::Exit::failed) {
         log.reset();  // the last lines leave; the gateway is not destroyed, because connections are left that use it
         std::_Exit(static_cast<int>(exit));

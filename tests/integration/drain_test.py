@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Stopping: what is open is ended properly, what is held is awaited, and the exit code tells how it went."""
 
+import itertools
 import signal
 import threading
 
@@ -76,6 +77,15 @@ class Drain(case.WithOpencode):
             self.own.program.signal(signal.SIGTERM)
             self.assertTrue(idle.at_end())
         self.assertEqual(self.own.program.wait(5), 0)
+
+    def test_who_signals_to_the_very_end_does_not_change_how_it_ended(self):
+        """A second signal may come when all is over and the handlers are about to go."""
+        process = self.own.program
+        for number in itertools.cycle((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+            if not process.running():
+                break
+            process.signal(number)
+        self.assertEqual(process.wait(10), 0)
 
     def test_a_held_prompt_is_awaited_while_nothing_new_comes_in(self):
         finish, _ = self.held_prompt()
