@@ -25,6 +25,9 @@ void block_signals() {
 }
 
 int serve(app::Flags const& flags, app::Sources const& sources) {
+    // Asked to reload while it starts, it is not to end (systemd takes that end for a clean one, too). The watcher
+    // finds what has changed since it was read.
+    std::signal(SIGHUP, SIG_IGN);
     if (!app::with_sanitizers) ops::keep_memory_private();  // before there is a secret in it
     auto loaded = app::load_config(flags, sources);
     if (!loaded.errors.empty()) {
