@@ -1,20 +1,121 @@
 #include "dialect_json.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <limits>
 
 namespace ocgate::opencode::dialect {
 namespace {
 
 /// Nothing we read lies deeper, and a text of brackets would cost a hundred times its size.
-constexpr int max_depth = 10;
+constexpr std::size_t max_depth = 10;
+/// Of one text; no list goes on behind them. Six thousand sessions, which is what 4 MiB hold, have a third of that.
+constexpr std::size_t max_values = 128 * 1024;
 
-/// Texts that may be large and tell us nothing.
-bool is_ballast(json const& key) {
-    static constexpr std::string_view names[] = {"diff", "diffs", "responseBody", "responseHeaders", "snapshot"};
-    auto const* name = key.get_ptr<std::string const*>();
-    return name && std::find(std::begin(names), std::end(names), *name) != std::end(names);
-}
+/// All names that are read anywhere, in order. What has another is not kept: a tool's input, output and findings are of
+/// any shape and size, and a model or a stranger's server wrote them.
+constexpr std::string_view names[] = {"action",     "agent",      "always",     "assistantMessageID",
+                                      "attempt",    "cache",      "callID",     "command",
+                                      "compacted",  "completed",  "cost",       "created",
+                                      "data",       "directory",  "end",        "error",
+                                      "filePath",   "filepath",   "finish",     "header",
+                                      "id",         "info",       "input",      "label",
+                                      "location",   "message",    "messageID",  "metadata",
+                                      "mode",       "model",      "modelID",    "multiple",
+                                      "name",       "next",       "options",    "output",
+                                      "parentID",   "part",       "parts",      "pattern",
+                                      "patterns",   "payload",    "permission", "permissionID",
+                                      "properties", "providerID", "question",   "questionID",
+                                      "questions",  "read",       "reasoning",  "reply",
+                                      "requestID",  "resources",  "response",   "role",
+                                      "save",       "sessionID",  "source",     "state",
+                                      "status",     "statusCode", "text",       "time",
+                                      "timestamp",  "title",      "tokens",     "tool",
+                                      "type",       "updated",    "url",        "write"};
+static_assert(std::is_sorted(std::begin(names), std::end(names)));
+
+bool is_read(std::string_view name) noexcept { return std::binary_search(std::begin(names), std::end(names), name); }
+
+/// Builds what may be read, in time that grows with the text alone. (The library's own filter looks through the whole
+/// list or object again at the end of each thing in it.)
+class Builder final : public nlohmann::json_sax<json> {
+public:
+    bool null() override { return add(nullptr); }
+    bool boolean(bool value) override { return add(value); }
+    bool number_integer(json::number_integer_t value) override { return add(value); }
+    bool number_unsigned(json::number_unsigned_t value) override { return add(value); }
+    bool number_float(json::number_float_t value, json::string_t const&) override { return add(value); }
+    bool string(json::string_t& value) override { return add(std::move(value)); }
+    bool binary(json::binary_t&) override { return false; }
+    bool start_object(std::size_t) override { return open(json::object()); }
+    bool start_array(std::size_t) override { return open(json::array()); }
+    bool end_object() override { return close(); }
+    bool end_array() override { return close(); }
+    bool key(json::string_t& key) override {
+        if (skipped_ > 0) return true;
+        auto& level = levels_.back();
+        // The outermost may be a map: of sessions.
+        level.wanted = level.of_state ? key == "status" || key == "time" : levels_.size() == 1 || is_read(key);
+        if (level.wanted) level.key = std::move(key);
+        return true;
+    }
+    bool parse_error(std::size_t, std::string const&, json::exception const&) override { return false; }
+
+    json take() { return std::move(result_); }
+
+private:
+    struct Level {
+        json* container;
+        bool of_state;       ///< of a part: `{"type":"tool","state":{…}}`
+        bool wanted = true;  ///< what comes next
+        std::string key;     ///< and its name, in an object
+    };
+
+    /// Where it is now; null where it is not wanted.
+    json* place(json value) {
+        if (levels_.empty()) return &(result_ = std::move(value));
+        auto& level = levels_.back();
+        bool const listed = level.container->is_array();
+        // What is open may still be told its names: one does not hide behind a long list.
+        bool const room = values_ < max_values || (!listed && !value.is_structured() && is_read(level.key));
+        if (!level.wanted || !room) return nullptr;
+        ++values_;
+        if (!listed) return &((*level.container)[level.key] = std::move(value));
+        level.container->push_back(std::move(value));
+        return &level.container->back();
+    }
+
+    bool add(json value) {
+        if (skipped_ == 0) place(std::move(value));
+        return true;
+    }
+
+    bool open(json container) {
+        bool const of_state =
+            !levels_.empty() && levels_.back().container->is_object() && levels_.back().key == "state";
+        auto* const placed = skipped_ > 0 || levels_.size() == max_depth ? nullptr : place(std::move(container));
+        if (placed) {
+            levels_.push_back({placed, of_state, true, {}});
+        } else {
+            ++skipped_;
+        }
+        return true;
+    }
+
+    bool close() {
+        if (skipped_ > 0) {
+            --skipped_;
+        } else {
+            levels_.pop_back();
+        }
+        return true;
+    }
+
+    json result_;
+    std::vector<Level> levels_;
+    std::size_t skipped_ = 0;  ///< levels of what is not wanted, around what is read now
+    std::size_t values_ = 0;
+};
 
 /// At most `max_bytes` of it, cut between two characters.
 std::string cut(std::string_view text, std::size_t max_bytes) {
@@ -28,14 +129,13 @@ std::string cut(std::string_view text, std::size_t max_bytes) {
 }  // namespace
 
 json parse(std::string_view text) {
-    auto const keep = [](int depth, json::parse_event_t event, json& value) {
-        if (event == json::parse_event_t::key) return !is_ballast(value);
-        return depth <= max_depth;
-    };
-    return json::parse(text.begin(), text.end(), keep, false);
+    Builder builder;
+    bool const whole = json::sax_parse(text.begin(), text.end(), &builder);
+    return whole ? builder.take() : json(json::value_t::discarded);
 }
 
 json const& member(json const& object, char const* name) {
+    assert(is_read(name));
     static json const nothing;
     if (!object.is_object()) return nothing;
     auto const found = object.find(name);

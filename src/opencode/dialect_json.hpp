@@ -23,6 +23,7 @@ inline constexpr std::size_t max_pattern_bytes = 500;
 inline constexpr std::size_t max_list_entries = 16;
 inline constexpr std::size_t max_asks = 8;
 
+/// What is read of it anywhere here, and no more: bounded in depth and number, in time that grows with the text alone.
 /// Discarded when it is not JSON.
 [[nodiscard]] json parse(std::string_view text);
 [[nodiscard]] json const& member(json const& object, char const* name);

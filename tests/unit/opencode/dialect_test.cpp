@@ -268,6 +268,36 @@ TEST(Dialect, SurvivesDepthAndSize) {
     EXPECT_EQ(as<PermissionAsked>(many).permission.patterns.size(), 16U);
 }
 
+/// A third of a million of them in the largest event: with any work that grows with their square, this takes minutes.
+std::string many_objects(std::size_t bytes) {
+    std::string list = "[{}";
+    while (list.size() < bytes) list += ",{}";
+    return list + "]";
+}
+
+TEST(Dialect, WhatAToolTookAndGaveIsOfAnySize) {
+    auto const much = many_objects(std::size_t{1} << 19);
+    auto const event =
+        global("message.part.updated",
+               R"({"part":{"id":"prt_1","sessionID":"ses_1","type":"tool","tool":"x","state":{"input":{"type":)" +
+                   much + R"(},"time":{"start":1,"end":7},"status":"completed","metadata":)" + much + "}}}");
+    EXPECT_EQ(as<ToolEnded>(event).call, "prt_1");
+    EXPECT_EQ(as<ToolEnded>(event).ended_ms, 7);
+    // Where it is kept, its number is bounded, and nothing hides behind it.
+    auto const asked = global("permission.asked", R"({"patterns":)" + much + R"(,"id":"per_1","sessionID":"ses_1"})");
+    EXPECT_EQ(as<PermissionAsked>(asked).permission.id, "per_1");
+}
+
+TEST(Dialect, ListsAreReadToABound) {
+    std::string list = "[";
+    for (int i = 0; i < 100'000; ++i) list += R"({"id":"pty_)" + std::to_string(i) + R"(","x":{"id":[1]}},)";
+    auto const found = read_terminals(list + "{}]");
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->size(), 65'536U);
+    EXPECT_EQ(found->back(), "pty_65535");
+    EXPECT_TRUE(read_sessions(many_objects(std::size_t{4} << 20)));
+}
+
 TEST(TypeOfLong, IsFoundInWhateverBeginningThereIs) {
     std::string const text =
         R"({"directory":"/a\"type\":\"no\"","project":"p","payload":{"id":"evt_1","type":"message.updated","properties":)";
