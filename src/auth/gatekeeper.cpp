@@ -88,7 +88,11 @@ private:
 
 struct Gatekeeper::State {
     State(std::shared_ptr<Settings const> given, Parts given_parts)
-        : parts(std::move(given_parts)), hash(parts.key), here(remembered_logins), right(remembered_logins) {
+        : parts(std::move(given_parts)),
+          hash(parts.key),
+          here(remembered_logins),
+          right(remembered_logins),
+          wrong(remembered_logins) {
         adopt(std::move(given));
     }
 
@@ -98,6 +102,7 @@ struct Gatekeeper::State {
         ++generation;
         here.clear();
         right.clear();
+        wrong.clear();
     }
 
     [[nodiscard]] bool trusts(std::string_view peer) const {
@@ -169,6 +174,7 @@ struct Gatekeeper::State {
     BoundedTable<std::string> here;  ///< Login::here of logins that were right, with the user's name
     struct Nothing {};
     BoundedTable<Nothing> right;  ///< Login::right of the same
+    BoundedTable<Nothing> wrong;  ///< Login::flight of logins whose hash was not right: a repeated one costs none
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
 };
 
@@ -310,6 +316,11 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
                                     state->known(user));
 
+        if (attempt.repeated && state->wrong.find(login->flight) != nullptr) {
+            if (flight) flight->refused = AuthResult::wrong;
+            co_return state->call_wrong(visit, std::move(decision), user);
+        }
+
         auto const generation = state->generation;
         if (!landing) {
             flight = std::make_shared<Flight>();
@@ -338,6 +349,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             continue;  // the accounts changed meanwhile: judged anew by those that hold now
         }
         if (!*matches) {
+            state->wrong.put(login->flight, {});
             flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }

@@ -1,6 +1,7 @@
 #include "ocgate/auth/throttle.hpp"
 
 #include <algorithm>
+#include <cstring>
 #include <mutex>
 #include <vector>
 
@@ -28,25 +29,39 @@ private:
     std::optional<Address> address_;
 };
 
-/// When the failures were that still matter, oldest first; never more than the limit they are held against.
+/// A wrong password of a pair.
+struct Guess {
+    rt::Instant when;
+    std::uint64_t password;  ///< of its keyed digest: the same one again tells a guesser nothing
+};
+
+/// The failures that still matter, oldest first; never more than the limit they are held against.
+using Guesses = std::vector<Guess>;
 using Failures = std::vector<rt::Instant>;
 
-std::chrono::seconds wait_for(Failures& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
-    std::erase_if(failures, [&](rt::Instant when) { return when + window <= now; });
+rt::Instant time_of(Guess const& guess) { return guess.when; }
+rt::Instant time_of(rt::Instant when) { return when; }
+
+template <class List>
+std::chrono::seconds wait_for(List& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
+    std::erase_if(failures, [&](auto const& one) { return time_of(one) + window <= now; });
     if (limit == 0 || failures.size() < limit) return std::chrono::seconds{0};
-    return std::chrono::ceil<std::chrono::seconds>(failures[failures.size() - limit] + window - now);
+    return std::chrono::ceil<std::chrono::seconds>(time_of(failures[failures.size() - limit]) + window - now);
 }
 
 /// The same without forgetting what is over: the last `limit` failures are all of the window.
-bool is_locked(Failures const& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
-    return limit != 0 && failures.size() >= limit && failures[failures.size() - limit] + window > now;
+template <class List>
+bool is_locked(List const& failures, unsigned limit, std::chrono::seconds window, rt::Instant now) {
+    return limit != 0 && failures.size() >= limit && time_of(failures[failures.size() - limit]) + window > now;
 }
 
-void take_back(BoundedTable<Failures>& table, Digest const& key, rt::Instant when) {
+template <class List>
+void take_back(BoundedTable<List>& table, Digest const& key, rt::Instant when) {
     auto* failures = table.find(key);
     if (failures == nullptr) return;
-    if (auto const found = std::find(failures->begin(), failures->end(), when); found != failures->end())
-        failures->erase(found);
+    auto const found =
+        std::find_if(failures->begin(), failures->end(), [&](auto const& one) { return time_of(one) == when; });
+    if (found != failures->end()) failures->erase(found);
     // An entry without failures would only push somebody's real ones out of the table.
     if (failures->empty()) table.erase(key);
 }
@@ -75,12 +90,20 @@ struct Throttle::Tables {
         return longest;
     }
 
-    static void count(BoundedTable<Failures>& table, Digest const& key, unsigned limit, rt::Instant now) {
+    /// Part of it is enough: two of the few that are remembered for a pair are not alike.
+    [[nodiscard]] static std::uint64_t guess_of(Digest const& pass) {
+        std::uint64_t guess = 0;
+        std::memcpy(&guess, pass.data(), sizeof guess);
+        return guess;
+    }
+
+    template <class List>
+    static void count(BoundedTable<List>& table, Digest const& key, unsigned limit, typename List::value_type failure) {
         auto* failures = table.find(key);
         if (failures == nullptr) failures = &table.put(key, {});
         if (failures->size() == failures->capacity())  // at most `limit` stand in it, so it need not grow past that
             failures->reserve(std::max(failures->size() + 1, std::min<std::size_t>(limit, failures->size() * 2 + 1)));
-        failures->push_back(now);
+        failures->push_back(failure);
     }
 
     void take_back_attempt(Origin const& origin, std::string_view user, rt::Instant when) {
@@ -91,7 +114,7 @@ struct Throttle::Tables {
     mutable std::mutex mutex;
     ThrottleSettings settings;
     KeyedHash hash;
-    BoundedTable<Failures> pairs;
+    BoundedTable<Guesses> pairs;
     BoundedTable<Failures> addresses;
     struct Nothing {};
     BoundedTable<Nothing> passes;
@@ -123,15 +146,22 @@ Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::s
     Origin const origin(source);
     std::lock_guard const lock(tables_->mutex);
     if (!tables_->watches(origin)) return {};
+    auto const pass = tables_->pass_of(origin, user, password);
     if (auto const wait = tables_->wait(origin, user, now); wait.count() > 0) {
-        bool const known = tables_->passes.find(tables_->pass_of(origin, user, password)) != nullptr;
-        return {known ? std::chrono::seconds{0} : wait, false, now};
+        bool const known = tables_->passes.find(pass) != nullptr;
+        return {known ? std::chrono::seconds{0} : wait, false, false, now};
     }
+    auto const pair = tables_->pair_of(origin, user);
+    auto const guess = Tables::guess_of(pass);
+    auto const* const guesses = tables_->pairs.find(pair);
+    if (guesses != nullptr &&
+        std::any_of(guesses->begin(), guesses->end(), [&](Guess const& one) { return one.password == guess; }))
+        return {std::chrono::seconds{0}, false, true, now};
     auto const& settings = tables_->settings;
-    Tables::count(tables_->pairs, tables_->pair_of(origin, user), settings.failures, now);
+    Tables::count(tables_->pairs, pair, settings.failures, {now, guess});
     if (settings.failures_per_address != 0)
         Tables::count(tables_->addresses, tables_->address_of(origin), settings.failures_per_address, now);
-    return {std::chrono::seconds{0}, true, now};
+    return {std::chrono::seconds{0}, true, false, now};
 }
 
 void Throttle::passed(Source source, std::string_view user, std::string_view password, Attempt const& attempt) {
@@ -153,7 +183,7 @@ std::size_t Throttle::locked(rt::Instant now) const {
     auto const& settings = tables_->settings;
     if (settings.failures == 0) return 0;
     auto const against = [&](unsigned limit) {
-        return [&settings, limit, now](Failures const& f) { return is_locked(f, limit, settings.window, now); };
+        return [&settings, limit, now](auto const& f) { return is_locked(f, limit, settings.window, now); };
     };
     return tables_->pairs.count_recent(most_looked_at, against(settings.failures)) +
            tables_->addresses.count_recent(most_looked_at, against(settings.failures_per_address));

@@ -107,9 +107,30 @@ TEST_F(GatekeeperTest, HashesOnceAndRemembers) {
     EXPECT_EQ(gate.consider(Request("GET /", {spelling})).kind, Kind::admitted) << "padding left out";
     EXPECT_EQ(crypt_calls(), before + 1);
 
-    // What was wrong is not remembered: it costs again.
-    for (int i = 0; i < 3; ++i) EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "wrong")}))), 401U);
-    EXPECT_EQ(crypt_calls(), before + 4);
+    // What was wrong is remembered for those alone who tried it.
+    for (auto const* from : {"192.0.2.1", "198.51.100.7"}) {
+        for (int i = 0; i < 3; ++i) EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "wrong")}), from)), 401U);
+    }
+    EXPECT_EQ(crypt_calls(), before + 3);
+}
+
+/// `opencode attach` asks ten times at once before it gives up, and a program with an old password goes on asking.
+TEST_F(GatekeeperTest, AnOldPasswordLocksNobodyOut) {
+    settings.throttle.failures = 3;
+    for (bool const kept_as_hash : {true, false}) {
+        settings = settings_of({kept_as_hash ? hashed("ann", "new") : clear_text("ann", "new")});
+        settings.throttle.failures = 3;
+        Gate gate(settings);
+        Request const old("GET /", {login("ann", "old")});
+        auto const before = crypt_calls();
+        for (int i = 0; i < 20; ++i) EXPECT_EQ(status(gate.ask(old)), 401U) << i;
+        EXPECT_EQ(crypt_calls(), before + (kept_as_hash ? 1 : 0));
+        EXPECT_EQ(gate.ask(Request("GET /", {login("ann", "new")})).kind, Kind::admitted);
+        // Rotated back: it is not known as a wrong one any more.
+        settings.accounts = {kept_as_hash ? hashed("ann", "old") : clear_text("ann", "old")};
+        gate.keeper->adopt(std::make_shared<Settings const>(settings));
+        EXPECT_EQ(gate.ask(old).kind, Kind::admitted);
+    }
 }
 
 // No clock is asked: the proof that an unknown name costs what a known one does is the count of hashes.

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,11 +18,39 @@ constexpr Key key{1, 2, 3};
 struct ThrottleTest : testing::Test {
     ThrottleSettings settings{.failures = 3, .failures_per_address = 5, .window = 300s, .entries = 8};
 
+    /// With a password that nobody has tried.
     static std::chrono::seconds fail(Throttle& throttle, std::string_view address, std::string_view user,
                                      rt::Instant now) {
-        return throttle.attempt(address, user, "guess", now).wait;
+        static std::atomic<unsigned> tried{0};
+        return throttle.attempt(address, user, "guess " + std::to_string(tried++), now).wait;
     }
 };
+
+TEST_F(ThrottleTest, TheSamePasswordAgainIsNoFurtherGuess) {
+    Throttle throttle(settings, key);
+    auto const attempt = [&](std::string_view address, std::string_view password, rt::Instant now) {
+        return throttle.attempt(address, "ann", password, now);
+    };
+    EXPECT_TRUE(attempt("192.0.2.1", "old", start).counted);
+    for (int i = 0; i < 30; ++i) {
+        auto const again = attempt("192.0.2.1", "old", start + 1s);
+        EXPECT_EQ(again.wait, 0s);
+        EXPECT_TRUE(again.repeated);
+        EXPECT_FALSE(again.counted);
+    }
+    EXPECT_TRUE(attempt("192.0.2.1", "new", start + 2s).counted);
+    EXPECT_FALSE(attempt("192.0.2.2", "old", start + 2s).repeated) << "elsewhere it is new";
+    EXPECT_TRUE(attempt("192.0.2.1", "third", start + 3s).counted);
+    // Beyond the limit none is judged, be it an old one.
+    EXPECT_EQ(attempt("192.0.2.1", "old", start + 4s).wait, 296s);
+    // It counts from when it was tried first, and is counted once more after that.
+    auto const later = attempt("192.0.2.1", "old", start + 300s);
+    EXPECT_EQ(later.wait, 0s);
+    EXPECT_TRUE(later.counted);
+    // What was right after all, or was not judged, is a new one again.
+    throttle.withdrawn("192.0.2.1", "ann", later);
+    EXPECT_TRUE(attempt("192.0.2.1", "old", start + 300s).counted);
+}
 
 TEST_F(ThrottleTest, SlidesItsWindow) {
     Throttle throttle(settings, key);
