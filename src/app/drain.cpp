@@ -14,8 +14,8 @@ void Gateway::Inside::listen_to_signals() {
         static void next(Inside& self) {
             self.signals_->async_wait([&self](error_code why, int number) {
                 if (why) return;
+                next(self);  // first: whatever comes of this one, the next is heard
                 self.signalled(number);
-                if (!self.finished_) next(self);
             });
         }
     };

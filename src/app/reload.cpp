@@ -102,10 +102,18 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
         watcher_->watch(files, marks);
         return done(false);
     }
+    try {
+        audit_.adopt(loaded.config.audit, std::move(audit_file));  // may want a descriptor and a thread: first
+        keep_what_is_fixed(loaded.config);
+        adopt(std::move(loaded.config), std::move(targets));
+    } catch (...) {
+        metrics_.reloaded(false);
+        reloaded(why, false);
+        log_.app(LogLevel::error, "reload_failed", "it was broken off; ask for it again",
+                 {{"why", why}, {"errors", what_of(std::current_exception())}});
+        return done(false);
+    }
     reloading_ = true;
-    keep_what_is_fixed(loaded.config);
-    adopt(std::move(loaded.config), std::move(targets));
-    audit_.adopt(config_.audit, std::move(audit_file));
     auto const count = std::make_shared<std::size_t>(shards_.size());
     auto const reason = std::string(why);
     for (auto& shard : shards_) {

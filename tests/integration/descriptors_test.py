@@ -5,9 +5,12 @@ nothing makes room, and when there are some again all is as before.
 Not with sanitizers: UBSan opens a pipe to find out whether memory can be read, and takes its failing for a bad object.
 """
 
+import json
 import resource
+import signal
 import socket
 import statistics
+import tempfile
 import time
 
 from kit import case, gateway
@@ -89,6 +92,28 @@ class Descriptors(WithCrowds):
         self.assertEqual(asker.recv(100), b"unknown command\n")
         self.assertEqual(started.client().get(HEALTH).status, 200)
         self.assertGreater(self.errors(started, side="gateway", step="accept"), 0)
+
+    def test_a_reload_that_finds_none_says_so_and_the_next_is_heard(self):
+        folder = tempfile.TemporaryDirectory(prefix="ocgate-test-")
+        self.addCleanup(folder.cleanup)
+        audit = f"{folder.name}/audit.jsonl"
+        started = self.start(config={"audit": audit})
+
+        def reload(place):
+            config = json.loads(started.config_path.read_text(encoding="utf-8"))
+            started.write_config({**config, "audit": place})
+            started.program.signal(signal.SIGHUP)
+
+        reload("log")
+        started.wait_event("reloaded")
+        self.shrink_descriptors(started, free=1)  # for the file; what writes it needs another
+        reload(audit)
+        self.assertIn("Too many open files", started.wait_event("reload_failed")["errors"])
+        self.assertEqual(started.metric("ocgate_config_last_reload_successful"), 0)
+        self.shrink_descriptors(started, free=20)
+        started.program.signal(signal.SIGHUP)
+        started.wait_event("reloaded")
+        self.assertEqual(started.stop(), 0)
 
     def accept_failures(self, started):
         # The admin port may be without descriptors, too: the log says it as well.
