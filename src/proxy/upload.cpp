@@ -81,14 +81,13 @@ rt::Task<Outcome<void>> Exchange::upload_content() {
 }
 
 rt::Task<void> Exchange::stop_upload() {
-    if (uploads_.running() == 0) co_return;
-    if (!upload_complete_) {
+    if (uploads_.running() > 0 && !upload_complete_) {
         stopping_upload_ = true;
         client_->wake();
         if (connection_.upstream) connection_.upstream->interrupt(error::operation_aborted);
     }
-    co_await uploads_.join();
-    client_->forget_wake();
+    if (uploads_.running() > 0) co_await uploads_.join();
+    client_->forget_wake();  // it may have ended without looking: a late 100 wakes it, and everything had come by then
 }
 
 }  // namespace ocgate::proxy

@@ -183,6 +183,24 @@ TEST(Upload, LeavesTheDecisionToContinueToTheUpstream) {
     EXPECT_EQ(s.shard().load().idle_upstreams, 1u);
 }
 
+TEST(Upload, KeepsTheConnectionAfterALateContinue) {
+    Scenario::Options options;
+    options.capacity = 2048;
+    Scenario s(options);
+    // The client does not wait for the word, and it comes while all of the rest is on its way.
+    s.client().sends("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000\r\nExpect: 100-continue\r\n\r\n");
+    s.upstream().stops_reading();
+    s.client().sends(std::string(8000, 'x'));
+    s.upstream().sends("HTTP/1.1 100 Continue\r\n\r\n");
+    s.upstream().reads_again();
+    s.upstream().sends(ok("{}"));
+    EXPECT_THAT(s.client().take(), EndsWith("{}"));
+    s.client().sends("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    EXPECT_FALSE(s.client().closed());
+    s.upstream().sends(ok("again"));
+    EXPECT_THAT(s.client().take(), EndsWith("again"));
+}
+
 TEST(Upload, WaitsForContinueHoweverOftenItIsAskedFor) {
     Scenario s;
     s.client().sends(

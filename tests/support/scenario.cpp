@@ -76,6 +76,11 @@ std::string End::sip(std::size_t bytes) {
     return taken;
 }
 
+void End::reads_again() {
+    reading_ = true;
+    scenario_.settle();
+}
+
 class Scenario::Dials final : public rt::Dialer {
 public:
     explicit Dials(Scenario& scenario) : scenario_(scenario) {}

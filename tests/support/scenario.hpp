@@ -137,6 +137,7 @@ public:
     /// From now on nothing is taken from the wire unless by `sip`.
     void stops_reading() { reading_ = false; }
     std::string sip(std::size_t bytes);
+    void reads_again();
     [[nodiscard]] std::size_t in_flight() const { return pipe_.waiting().size(); }
     [[nodiscard]] bool saw_end() const { return pipe_.saw_end(); }
     [[nodiscard]] bool saw_reset() const { return pipe_.saw_reset(); }
