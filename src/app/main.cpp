@@ -45,7 +45,7 @@ int serve(app::Flags const& flags, app::Sources const& sources) {
     auto const exit = gateway->run();
     block_signals();
     if (exit == app::Exit::failed) {
-        log.reset();  // the last lines leave; the gateway is not destroyed, because connections are left that use it
+        log->close();  // the last lines leave; neither is destroyed, because connections are left that use them
         std::_Exit(static_cast<int>(exit));
     }
     return static_cast<int>(exit);

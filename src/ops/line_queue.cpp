@@ -65,6 +65,11 @@ LineQueue::LineQueue(int descriptor)
 }
 
 LineQueue::~LineQueue() {
+    if (thread_.joinable()) close();
+    ::close(closing_event_);
+}
+
+void LineQueue::close() {
     auto const until = rt::SystemClock{}.now() + closing_time;
     close_by_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
     std::uint64_t const one = 1;
@@ -75,13 +80,13 @@ LineQueue::~LineQueue() {
     }
     changed_.notify_one();
     thread_.join();
-    ::close(closing_event_);
 }
 
 void LineQueue::add(std::string_view line, bool urgent) {
     bool wake = false;
     {
         std::lock_guard lock(mutex_);
+        if (closing_) return count_lost(line);
         if (lines_.size() + line.size() > max_bytes) drop_older_half();
         bool const first = lines_.empty();
         lines_.append(line);

@@ -30,11 +30,14 @@ public:
 
     /// `descriptor` is not closed.
     explicit LineQueue(int descriptor);
-    /// Writes what is queued, bounded by `closing_time`; what cannot be written by then is lost.
     ~LineQueue();
     LineQueue(LineQueue const&) = delete;
     LineQueue& operator=(LineQueue const&) = delete;
     static constexpr std::chrono::seconds closing_time{1};
+
+    /// Writes what is queued, bounded by `closing_time`; what cannot be written by then is lost, and so is what comes
+    /// later. Once; the destructor does it where nobody has.
+    void close();
 
     /// A whole line with its newline. `urgent`: without waiting for others. Throws bad_alloc, and the line is not
     /// taken.

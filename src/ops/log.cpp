@@ -81,6 +81,8 @@ bool Log::samples(std::string_view request_id) const noexcept {
     return below == every_one || hash_of(request_id) < below;
 }
 
+void Log::close() { inside_->queue.close(); }
+
 void Log::adopt(LogOptions const& options) noexcept { inside_->adopt(options); }
 
 void Log::write(LogLevel level, LogKind kind, std::string_view event, std::string_view message,

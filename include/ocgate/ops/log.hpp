@@ -39,10 +39,13 @@ public:
 
     /// Writes to standard output, or to `descriptor` (not closed).
     explicit Log(LogOptions const& options, int descriptor = 1);
-    /// Writes what is queued, bounded by a second; what the reader has not taken by then is lost.
     ~Log();
     Log(Log const&) = delete;
     Log& operator=(Log const&) = delete;
+
+    /// Writes what is queued, bounded by a second; what the reader has not taken by then is lost, and so are later
+    /// lines: other threads may still write some. Once; the destructor does it where nobody has.
+    void close();
 
     [[nodiscard]] bool wants(LogLevel level) const noexcept;
     [[nodiscard]] bool wants_access() const noexcept;

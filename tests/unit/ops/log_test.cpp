@@ -49,6 +49,16 @@ TEST(Log, LinesCanBeReadWhileItLives) {
     EXPECT_EQ(log.dropped(), 0u);
 }
 
+TEST(Log, ClosedTakesNoMoreLinesAndSaysSo) {
+    PipeReader pipe;
+    Log log({}, pipe.writer());
+    log.app(LogLevel::info, "last", "");
+    log.close();
+    log.app(LogLevel::info, "late", "");
+    EXPECT_EQ(json::parse(pipe.line())["event"], "last");
+    EXPECT_EQ(log.dropped(), 1u);
+}
+
 TEST(Log, WritesWhatItsLevelAllows) {
     PipeReader pipe;
     std::optional<Log> log;
