@@ -271,7 +271,8 @@ public:
             return failed("cannot be a socket's path");
         }
         std::memcpy(name.sun_path, path_.c_str(), path_.size());
-        socket_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        // A gateway that hangs does not accept, and would be waited for however long that takes.
+        socket_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
         if (socket_ < 0) return failed("no socket");
         if (::connect(socket_, reinterpret_cast<sockaddr const*>(&name), sizeof name) != 0) {
             return failed("no gateway answers there");
@@ -337,6 +338,7 @@ private:
         }
         char piece[16 * 1024];
         auto const n = ::recv(socket_, piece, sizeof piece, 0);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
         if (n < 0) return failed("no answer");
         if (n == 0) return wrong("the gateway ended before it answered");
         came_.append(piece, static_cast<std::size_t>(n));

@@ -2,6 +2,7 @@
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <sys/stat.h>
 
 #include <boost/asio/error.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -36,6 +37,12 @@ std::shared_ptr<Trust const> Trust::load(std::string const& ca_file, std::string
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER, nullptr);
     unsigned char const protocols[] = "\x08http/1.1";
     SSL_CTX_set_alpn_protos(context, protocols, sizeof protocols - 1);
+    struct stat about {};
+    // OpenSSL would wait for somebody to write to a pipe, and with it all that the gateway does besides traffic.
+    if (!ca_file.empty() && ::stat(ca_file.c_str(), &about) == 0 && !S_ISREG(about.st_mode)) {
+        problem = ca_file + ": not a regular file";
+        return nullptr;
+    }
     ERR_clear_error();
     bool const loaded = ca_file.empty() ? SSL_CTX_set_default_verify_paths(context) == 1
                                         : SSL_CTX_load_verify_file(context, ca_file.c_str()) == 1;

@@ -51,7 +51,8 @@ bool turn_on(int socket, int level, int option, int value) noexcept {
 
 /// Whether something answers at this path; a file nobody listens on may be replaced.
 bool is_live(sockaddr_un const& name) noexcept {
-    int const probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    // Who has no time to accept lives as well (EAGAIN): nobody waits for that.
+    int const probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (probe < 0) return true;
     sockaddr const* generic = reinterpret_cast<sockaddr const*>(&name);
     bool const live = ::connect(probe, generic, sizeof name) == 0 || errno != ECONNREFUSED;
@@ -103,7 +104,7 @@ Listener::Batch Listener::accept_batch() {
             if (errno == EAGAIN || errno == EWOULDBLOCK) return Batch::all;
             if (errno == EINTR || errno == ECONNABORTED || errno == EPROTO) continue;
             auto const why = last_error();
-            if (is_shortage(why) && !std::exchange(made_room, true) && shard_.make_room()) continue;
+            if (is_shortage(why) && !std::exchange(made_room, true) && shard_.free_descriptor()) continue;
             shard_.parts.recorder.failed(Failure{Side::gateway, Step::accept, why}, "");
             return Batch::failed;
         }
@@ -182,7 +183,7 @@ boost::system::result<int, error_code> open_listener(rt::Address const& address,
     if (fd < 0) return last_error();
     // Accepted sockets inherit what is set here.
     bool const set = turn_on(fd, SOL_SOCKET, SO_REUSEADDR, 1) &&
-                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd) &&
+                     (!shared || turn_on(fd, SOL_SOCKET, SO_REUSEPORT, 1)) && rt::prepare_tcp(fd, rt::client_probes) &&
                      rt::bound_unsent(fd, rt::usual_unsent);
     auto const* name = static_cast<sockaddr const*>(endpoint.data());
     if (!set || ::bind(fd, name, static_cast<socklen_t>(endpoint.size())) != 0 || ::listen(fd, backlog) != 0) {

@@ -1,5 +1,7 @@
 #include "ocgate/notify/http.hpp"
 
+#include <sys/stat.h>
+
 #include <condition_variable>
 #include <future>
 
@@ -115,6 +117,15 @@ TEST_F(HttpTest, AFileWithoutCertificatesIsNoTrust) {
         EXPECT_FALSE(Trust::load(path, problem));
         EXPECT_THAT(problem, StartsWith(path + ": "));
     }
+}
+
+TEST_F(HttpTest, APipeIsNoTrustAndIsNotWaitedFor) {
+    auto const path = testing::TempDir() + "ca-pipe-" + std::to_string(::getpid());
+    ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+    std::string problem;
+    EXPECT_FALSE(Trust::load(path, problem));
+    EXPECT_EQ(problem, path + ": not a regular file");
+    ::unlink(path.c_str());
 }
 
 TEST_F(HttpTest, AServerThatIsNoTlsServer) {
