@@ -18,7 +18,7 @@ bool wants_text(PageRequest const& request) noexcept {
 }
 
 PageAnswer as_json(json const& document) {
-    return {.status = 200, .body = document.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+    return {.status = 200, .body = document.dump(2, ' ', true, json::error_handler_t::replace) + "\n"};
 }
 
 PageAnswer as_text(std::string text) {

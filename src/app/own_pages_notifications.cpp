@@ -113,7 +113,7 @@ rt::Task<PageAnswer> OwnPages::notifications(PageRequest const& request) {
     for (auto const& incident : ledger->incidents) incidents.push_back(incident_json(incident));
     auto& deliveries = page["deliveries"] = json::array();
     for (auto const& delivery : ledger->deliveries) deliveries.push_back(delivery_json(delivery));
-    co_return PageAnswer{.status = 200, .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+    co_return PageAnswer{.status = 200, .body = page.dump(2, ' ', true, json::error_handler_t::replace) + "\n"};
 }
 
 }  // namespace ocgate::app

@@ -128,7 +128,7 @@ rt::Task<proxy::PageAnswer> StatusPage::answer(proxy::PageRequest const& request
         co_return proxy::PageAnswer{
             .status = 200, .content_type = "text/plain; charset=utf-8", .body = status_text(page)};
     }
-    co_return proxy::PageAnswer{.status = 200, .body = page.dump(2, ' ', false, json::error_handler_t::replace) + "\n"};
+    co_return proxy::PageAnswer{.status = 200, .body = page.dump(2, ' ', true, json::error_handler_t::replace) + "\n"};
 }
 
 json StatusPage::document(std::vector<std::optional<ShardView>> const& shards, std::size_t most, First first) const {

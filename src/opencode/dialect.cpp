@@ -85,7 +85,7 @@ What read_newer_event(std::string_view type, json const& properties) {
     if (name == "retried") return NewerRetry{std::move(session)};
     if (name == "compaction.ended") return Compacted{std::move(session)};
     auto const message = id(properties, "assistantMessageID");
-    auto const when = whole(properties, "timestamp");
+    auto const when = when_ms(properties, "timestamp");
     if (name.starts_with("tool.")) {
         auto call = newer_call(message, id(properties, "callID"));
         if (call.empty()) return Unknown{};

@@ -180,6 +180,11 @@ std::int64_t whole(json const& object, char const* name) {
     return static_cast<std::int64_t>(std::clamp(value.get<double>(), -bound, bound));
 }
 
+std::int64_t when_ms(json const& object, char const* name) {
+    constexpr std::int64_t most = std::numeric_limits<std::int64_t>::max() / 1'000'000;
+    return std::clamp(whole(object, name), -most, most);
+}
+
 std::vector<std::string> texts(json const& value, std::size_t max_bytes) {
     std::vector<std::string> found;
     if (value.is_string()) found.push_back(text_of(value, max_bytes));

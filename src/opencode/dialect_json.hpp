@@ -37,5 +37,7 @@ inline constexpr std::size_t max_asks = 8;
 [[nodiscard]] double number(json const& object, char const* name);
 /// Anything else than a whole number of 64 bits comes as near to one as it can.
 [[nodiscard]] std::int64_t whole(json const& object, char const* name);
+/// Milliseconds since 1970, as near as a clock of 64 bits that counts nanoseconds comes.
+[[nodiscard]] std::int64_t when_ms(json const& object, char const* name);
 
 }  // namespace ocgate::opencode::dialect

@@ -11,8 +11,8 @@ SessionInfo session_info(json const& info) {
             text(info, "title", max_name_bytes),
             text(info, "directory", max_path_bytes),
             text(info, "agent", max_name_bytes),
-            whole(time, "created"),
-            whole(time, "updated")};
+            when_ms(time, "created"),
+            when_ms(time, "updated")};
 }
 
 Status status_of(json const& status) {
@@ -23,7 +23,7 @@ Status status_of(json const& status) {
     if (found.state == State::retry) {
         found.attempt = static_cast<unsigned>(std::clamp<std::int64_t>(whole(status, "attempt"), 0, 1'000'000));
         found.message = text(status, "message", max_text_bytes);
-        found.next_ms = whole(status, "next");
+        found.next_ms = when_ms(status, "next");
     }
     return found;
 }
@@ -125,8 +125,8 @@ StepInfo step_of(json const& info) {
     }
     step.usage = usage_of(info);
     auto const& time = member(info, "time");
-    step.created_ms = whole(time, "created");
-    step.completed_ms = whole(time, "completed");
+    step.created_ms = when_ms(time, "created");
+    step.completed_ms = when_ms(time, "completed");
     step.completed = member(time, "completed").is_number();
     return step;
 }
@@ -139,7 +139,7 @@ std::optional<ToolEnded> ended_call(json const& part) {
     // Told again when its output is thrown away to make room, long after it ended.
     if (member(time, "compacted").is_number()) return {};
     ToolEnded ended{id(part, "sessionID"), id(part, "id"), text(part, "tool", max_name_bytes), status == "error",
-                    whole(time, "end")};
+                    when_ms(time, "end")};
     // A provider may number its calls from one in every answer.
     if (ended.call.empty()) ended.call = newer_call(id(part, "messageID"), id(part, "callID"));
     if (ended.call.empty()) return {};
