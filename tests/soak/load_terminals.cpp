@@ -14,6 +14,9 @@ constexpr std::string_view websocket_key = "dGhlIHNhbXBsZSBub25jZQ==",
                            websocket_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 constexpr std::string_view close_frame("\x88\x00", 2);
 
+/// Bytes that may lie between a terminal and who reads it slowly.
+constexpr double on_the_way = 512.0 * 1024;
+
 enum class Mode { echo, output, flood, slow, paste };
 
 constexpr std::string_view name_of(Mode mode) {
@@ -218,8 +221,14 @@ void Terminal::ended() {
         world_.count(name_of(mode_));
         return again_in(second, 5 * second);
     }
-    // Who reads slowly hears of the end when all that came before it, perhaps all there is, has been read.
-    auto const since = mode_ == Mode::slow ? std::max(began_, now_ns() - 30 * second) : drained_;
+    // Who reads slowly hears of the end when all that came before it has been read: what the buffers on the way hold
+    // (four of the kernel's, one of the gateway's), at its own pace.
+    auto since = drained_;
+    if (mode_ == Mode::slow) {
+        auto const read = static_cast<double>(std::max<std::uint64_t>(flood_bytes_ - left_, 1));
+        auto const share = std::min(1.0, on_the_way / read);
+        since = now_ns() - static_cast<std::int64_t>(share * static_cast<double>(now_ns() - began_));
+    }
     trouble(answer_.status == 0 ? "no answer" : "cut", since, true);
     again_in(second / 4, second);
 }
