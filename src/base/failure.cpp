@@ -148,6 +148,8 @@ unsigned status_for(Failure const& failure) noexcept {
         case Reason::too_many:
             return failure.side == Side::client ? 429 : 503;
         case Reason::draining:
+            // opencode has it whole and goes on with it: not to be asked again, which 503 invites to.
+            return failure.step == Step::response_head ? 504 : 503;
         case Reason::refused:
             return 503;
         case Reason::timed_out:

@@ -71,7 +71,7 @@ rt::Task<Next> Exchange::own_page() {
         refusal.challenge = true;
         co_return co_await refuse(refusal);
     }
-    if (upgrade_) {
+    if (websocket_) {  // other offers may be passed over (RFC 9110 §7.8): h2c is made with every request by some
         Refusal const refusal{{Side::client, Step::request_head, Reason::bad_upgrade},
                               "This page speaks no other protocol."};
         co_return co_await refuse(refusal);

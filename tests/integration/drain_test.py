@@ -60,10 +60,10 @@ class Drain(case.WithOpencode):
 
     def assert_told(self, response):
         """A request that was under way when its time was over: its client hears so, and that is what is logged."""
-        self.assert_gateway_error(response, 503, "draining")
+        self.assert_gateway_error(response, 504, "draining")
         self.assertEqual(response.header("connection"), "close")
         logged = self.own.wait_event("request", request_id=response.header("x-request-id"))
-        self.assertEqual((logged["status"], logged["response_bytes"]), (503, len(response.body)))
+        self.assertEqual((logged["status"], logged["response_bytes"]), (504, len(response.body)))
 
     def test_sigterm_ends_streams_between_events_and_terminals_with_1001(self):
         events, terminal = self.open_stream_and_terminal()

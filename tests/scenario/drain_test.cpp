@@ -95,17 +95,18 @@ TEST(Drain, InsistsOnWhatIsStillThere) {
 }
 
 /// What is told to a client that has heard nothing yet, and what is written down of it.
-void expect_told(Scenario& s, End& client, std::string_view path) {
+/// 504: opencode has been asked, and asking again may do the same twice.
+void expect_told(Scenario& s, End& client, std::string_view path, unsigned status = 503) {
     auto const& answer = client.received();
-    EXPECT_THAT(answer, StartsWith("HTTP/1.1 503 Service Unavailable\r\n")) << path;
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 " + std::to_string(status) + " ")) << path;
     EXPECT_THAT(body(answer), HasSubstr(R"("code":"draining")")) << path;
     EXPECT_EQ(field(answer, "Connection"), "close") << path;
-    EXPECT_EQ(field(answer, "Retry-After"), "1") << path;
+    EXPECT_EQ(field(answer, "Retry-After"), status == 503 ? "1" : "") << path;
     EXPECT_TRUE(client.closed()) << path;
     EXPECT_FALSE(client.saw_reset()) << path;
     for (auto const& exchange : s.notebook().exchanges) {
         if (exchange.path != path) continue;
-        EXPECT_EQ(exchange.status, 503u) << path;
+        EXPECT_EQ(exchange.status, status) << path;
         EXPECT_EQ(exchange.response_bytes, body(answer).size()) << path;
         EXPECT_EQ(exchange.failure.side, Side::gateway) << path;
         EXPECT_EQ(reason_of(exchange.failure), Reason::draining) << path;
@@ -135,10 +136,10 @@ TEST(Drain, TellsThoseWhoHaveHeardNothingBeforeItCutsThem) {
     s.shard().insist();
     s.settle();
     EXPECT_EQ(s.shard().load().connections, 0u);
-    expect_told(s, waiting, "/waiting");
+    expect_told(s, waiting, "/waiting", 504);
     expect_told(s, uploading, "/uploading");
-    expect_told(s, hinted, "/hinted");
-    expect_told(s, begun, "/begun");
+    expect_told(s, hinted, "/hinted", 504);
+    expect_told(s, begun, "/begun", 504);
     expect_told(s, dialing, "/dialing");
 }
 

@@ -188,6 +188,14 @@ TEST(OwnPage, SpeaksNoOtherProtocol) {
     EXPECT_EQ(r.last().status, 400u);
 }
 
+TEST(OwnPage, PassesOverAnOfferOfAnotherHttp) {
+    Reader r;
+    auto const answer = r.asks(
+        get("/_ocgate/pending", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"));
+    EXPECT_THAT(answer, StartsWith("HTTP/1.1 200 "));
+    EXPECT_EQ(r.book->asked.size(), 1u);
+}
+
 // What each failure leads to is told above; here only that nothing is left and every exchange is written down, which
 // the end of a scenario asserts.
 TEST(OwnPage, LeavesNothingWhicheverOperationFails) {

@@ -43,6 +43,7 @@ TEST(Failure, GivesStatusAndReason) {
         {{client, Step::accept, Reason::too_many}, 429, Reason::too_many},
         {{client, Step::event_stream, Reason::too_many}, 429, Reason::too_many},
         {{gateway, Step::dial, Reason::draining}, 503, Reason::draining},
+        {{gateway, Step::response_head, Reason::draining}, 504, Reason::draining},
         {{gateway, Step::dial, error::no_descriptors}, 503, Reason::too_many},
         {{gateway, Step::dial, error::no_memory}, 503, Reason::too_many},
         {{gateway, Step::admission, Reason::internal}, 500, Reason::internal},
