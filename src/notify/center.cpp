@@ -7,7 +7,9 @@ namespace ocgate::notify {
 Center::Center(CenterNeeds needs)
     : needs_(std::move(needs)),
       pause_(
-          needs_.deadlines, [](void* self) { static_cast<Center*>(self)->paused_.notify(); }, this) {}
+          needs_.deadlines, [](void* self) { static_cast<Center*>(self)->paused_.notify(); }, this),
+      handing_on_(
+          needs_.deadlines, [](void* self) { static_cast<Center*>(self)->hand_on(); }, this) {}
 
 Center::~Center() = default;
 
@@ -18,8 +20,8 @@ std::int64_t Center::now_ms() const {
 
 // ---- what is written, in order
 
-void Center::then(Step step) {
-    steps_.push_back(std::move(step));
+void Center::then(Step step, std::size_t facts_bytes) {
+    steps_.push_back({std::move(step), Weighed(held_bytes_, apiece + facts_bytes)});
     if (std::exchange(working_, true)) return;
     auto task = work(this);
     rt::spawn(needs_.executor, std::move(task), [this](std::exception_ptr const& error) {
@@ -33,10 +35,10 @@ rt::Task<void> Center::work(Center* self) {
     co_await rt::pause();  // who has something written goes on first
     while (!self->steps_.empty()) {
         if (self->stopping_ && self->needs_.deadlines.now() >= self->stop_by_) co_return self->leave();
-        auto const step = std::move(self->steps_.front());
+        auto const next = std::move(self->steps_.front());
         self->steps_.pop_front();
         for (;;) {
-            auto const kept = co_await step();
+            auto const kept = co_await next.step();
             if (kept) break;
             ++self->counts_.store_trouble;
             if (self->needs_.trouble) self->needs_.trouble(kept.error());
@@ -49,6 +51,7 @@ rt::Task<void> Center::work(Center* self) {
             self->pausing_ = false;
         }
     }
+    self->refusing_ = false;
 }
 
 void Center::leave() {
@@ -60,6 +63,8 @@ void Center::leave() {
 }
 
 rt::Task<void> Center::stop(rt::Instant until) {
+    if (handing_on_.when() != rt::never) hand_on();
+    handing_on_.set(rt::never);
     stopping_ = true;
     stop_by_ = until;
     for (auto& [key, active] : active_) active->deadline.set(rt::never);
@@ -82,17 +87,19 @@ Handling Center::handling_of(Raised const& raised) const {
     return handling;
 }
 
-Center::Active* Center::add(Raised raised, rt::Instant now) {
-    if (active_.size() >= max_active) {
-        ++counts_.refused;
-        return nullptr;
-    }
-    auto handling = handling_of(raised);
-    auto key = raised.key;
-    auto active = std::make_unique<Active>(*this, std::move(raised), std::move(handling), now);
-    auto* const added = active.get();
-    active_.emplace(std::move(key), std::move(active));
-    return added;
+Center::Active& Center::add(Raised raised, Handling handling) {
+    auto shared = std::make_shared<Raised const>(std::move(raised));
+    auto active = std::make_unique<Active>(*this, std::move(shared), std::move(handling), needs_.deadlines.now());
+    auto const& key = active->raised.key;
+    return *active_.emplace(key, std::move(active)).first->second;
+}
+
+void Center::refuse() {
+    ++counts_.refused;
+    if (std::exchange(refusing_, true) || !needs_.trouble) return;
+    needs_.trouble({Trouble::full,
+                    "too much has happened that has not ended or is not written yet: until it is, nobody is told of "
+                    "what happens now"});
 }
 
 void Center::raise(Raised raised) {
@@ -102,29 +109,31 @@ void Center::raise(Raised raised) {
         return;
     }
     if (raised.subject.empty()) raised.subject = raised.kind;  // the outbox wants a name
-    auto* const active = add(std::move(raised), needs_.deadlines.now());
-    if (!active) return;
+    // Itself, the step that writes it and the one that opens it.
+    bool const has_room = held_bytes_ + 3 * (apiece + raised.facts.size()) <= max_held_bytes;
+    if (active_.size() >= max_active || !has_room) return refuse();
+    auto handling = handling_of(raised);
+    if (handling.digest) raised.facts = marked_for_digest(raised.facts);
+    auto& active = add(std::move(raised), std::move(handling));
     ++counts_.raised;
-    auto& what = active->raised;
-    if (active->handling.digest) what.facts = marked_for_digest(what.facts);
-    NewIncident incident{what.key, what.kind, what.subject, what.weight, what.facts};
-    then([this, incident = std::move(incident)]() -> rt::Task<Kept<void>> {
+    auto step = [this, what = active.shared]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
-        auto job = [incident, at](Outbox& outbox) { return outbox.raise(incident, at); };
+        auto job = [what, at](Outbox& outbox) { return outbox.raise(incident_of(*what), at); };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
         // Told and ended in an earlier life: that was it.
         bool const over = change->state != IncidentState::held && change->state != IncidentState::open;
         if (over) {
             ++counts_.known;
-            auto const* const known = find(incident.key);
+            auto const* const known = find(what->key);
             bool const led = known && known->open && known->told;
-            active_.erase(incident.key);
-            if (led) hand_on(incident.key);  // it was opened before this was known, and may speak for others already
+            active_.erase(what->key);
+            if (led) hand_on_soon();  // it was opened before this was known, and may speak for others already
         }
         co_return Kept<void>{};
-    });
-    begin(*active);
+    };
+    then(std::move(step), active.raised.facts.size());
+    begin(active);
 }
 
 void Center::begin(Active& active) {
@@ -223,16 +232,14 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     }
     auto const began = std::max(active.hold_end(), active.began);
     bool const measured = !later;
-    auto const& what = active.raised;
-    NewIncident incident{what.key, what.kind, what.subject, what.weight, what.facts};
-    then([this, incident = std::move(incident), wanted = std::move(deliveries), began,
-          measured]() -> rt::Task<Kept<void>> {
+    auto step = [this, what = active.shared, wanted = std::move(deliveries), began,
+                 measured]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
-        auto const all = with_stand_ins(wanted, incident.weight);
-        auto job = [incident, all, at](Outbox& outbox) -> Kept<Change> {
+        auto const all = with_stand_ins(wanted, what->weight);
+        auto job = [what, all, at](Outbox& outbox) -> Kept<Change> {
             // Known already, unless memory had to take over from a disk that could not even be read.
-            if (auto raised = outbox.raise(incident, at); !raised) return raised;
-            return outbox.open(incident.key, all, at);
+            if (auto raised = outbox.raise(incident_of(*what), at); !raised) return raised;
+            return outbox.open(what->key, all, at);
         };
         auto change = co_await needs_.store.run(std::move(job));
         if (!change) co_return change.error();
@@ -240,7 +247,8 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         if (needs_.written) needs_.written(*change);
         for (auto const& delivery : all) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
-    });
+    };
+    then(std::move(step), active.raised.facts.size());
 }
 
 /// And whoever is told of a block in the place of those that are down at this moment, under the name that

@@ -123,7 +123,8 @@ void Center::tell_digest(Active const& first) {
                   .subject = "digest",
                   .weight = Weight::complete,
                   .facts = dumped(facts)};
-    then([this, digest = std::move(digest), keys = std::move(keys)]() -> rt::Task<Kept<void>> {
+    auto const facts_bytes = digest.facts.size();
+    auto step = [this, digest = std::move(digest), keys = std::move(keys)]() -> rt::Task<Kept<void>> {
         auto const written_at = now_ms();
         NewIncident incident{digest.key, digest.kind, digest.subject, digest.weight, digest.facts};
         auto job = [incident, written_at](Outbox& outbox) { return raise_digest(outbox, incident, written_at); };
@@ -136,19 +137,17 @@ void Center::tell_digest(Active const& first) {
         raised.key = *written;
         digest_written(std::move(raised), keys);
         co_return Kept<void>{};
-    });
+    };
+    then(std::move(step), facts_bytes);
 }
 
-/// It counts whatever `max_active` says: it makes room for many.
+/// It counts whatever the bounds say: it makes room for many.
 void Center::digest_written(Raised digest, std::vector<std::string> const& items) {
     if (!active_.contains(digest.key)) {
         auto handling = handling_of(digest);
-        auto const key = digest.key;
-        auto const now = needs_.deadlines.now();
-        auto& active = active_[key];
-        active = std::make_unique<Active>(*this, std::move(digest), std::move(handling), now);
+        auto& active = add(std::move(digest), std::move(handling));
         ++counts_.raised;
-        begin(*active);
+        begin(active);
     }
     for (auto const& key : items) {
         auto* const item = find(key);

@@ -61,7 +61,7 @@ void Center::finish(Active& active, IncidentState state, std::string outcome, st
     active_.erase(key);  // `active` is gone
     if (taking_ > 0 && ended_meanwhile_.size() < max_active) ended_meanwhile_.try_emplace(key);
     write_end({.key = key, .state = state, .outcome = std::move(outcome), .by = std::move(by)});
-    if (led) hand_on(key);
+    if (led) hand_on_soon();
 }
 
 void Center::write_end(Ending ending) {
@@ -77,19 +77,25 @@ void Center::write_end(Ending ending) {
     });
 }
 
-/// It spoke for others: the first of them speaks for itself now, and for those of the rest that it may speak for; of
-/// what is left the first again.
-void Center::hand_on(std::string const& led) {
+/// Which may have spoken for others. A restart before their time finds them with nobody who speaks for them, and tells.
+void Center::hand_on_soon() {
+    if (stopping_) return hand_on();
+    if (handing_on_.when() == rt::never) handing_on_.set(needs_.deadlines.now() + hand_on_after);
+}
+
+/// Whom nobody speaks for any more: the first of a subject speaks for itself now, and for those of the rest that it may
+/// speak for; of what is left the first again.
+void Center::hand_on() {
     std::vector<Active*> rest;
     for (auto const& [key, other] : active_) {
-        if (other->leader == led) rest.push_back(other.get());
+        if (!other->leader.empty() && !active_.contains(other->leader)) rest.push_back(other.get());
     }
     // As they were opened: a restart chooses in that order as well.
     std::stable_sort(rest.begin(), rest.end(), [](auto const* a, auto const* b) { return a->opened < b->opened; });
     std::vector<Active*> speakers;
     for (auto* const active : rest) {
         auto const found = std::find_if(speakers.begin(), speakers.end(), [&](auto const* speaker) {
-            return speaks_for(speaker->handling, active->handling);
+            return speaker->raised.subject == active->raised.subject && speaks_for(speaker->handling, active->handling);
         });
         active->leader = found == speakers.end() ? std::string() : (*found)->raised.key;
         if (found == speakers.end()) speakers.push_back(active);

@@ -9,8 +9,10 @@ namespace ocgate::notify {
 
 /// An incident that has not ended, and what comes next of it.
 struct Center::Active {
-    Active(Center& center, Raised r, Handling h, rt::Instant now)
-        : raised(std::move(r)),
+    Active(Center& center, std::shared_ptr<Raised const> r, Handling h, rt::Instant now)
+        : shared(std::move(r)),
+          raised(*shared),
+          weighed(center.held_bytes_, Center::apiece + raised.facts.size()),
           handling(std::move(h)),
           began(now),
           held_from(now),
@@ -29,7 +31,9 @@ struct Center::Active {
     [[nodiscard]] bool reminds() const noexcept { return told && reminded < handling.reminders.size(); }
     [[nodiscard]] bool hands_up() const noexcept { return told && !escalated && handling.escalate_after.count() > 0; }
 
-    Raised raised;
+    std::shared_ptr<Raised const> const shared;  ///< with the steps that write it: facts are large
+    Raised const& raised;
+    Weighed weighed;
     Handling handling;
     rt::Instant began;      ///< raised
     rt::Instant held_from;  ///< what the hold is counted from
@@ -43,6 +47,11 @@ struct Center::Active {
     rt::Deadline deadline;
     Center& home;
 };
+
+/// As the outbox takes it: made where it is written, so that there is one copy more for a moment only.
+[[nodiscard]] inline NewIncident incident_of(Raised const& raised) {
+    return {raised.key, raised.kind, raised.subject, raised.weight, raised.facts};
+}
 
 /// Whether whoever is told of the one hears no less than what the other's route says: then both can be told as one.
 [[nodiscard]] bool speaks_for(Handling const& one, Handling const& other);

@@ -53,13 +53,14 @@ void Center::take_up(Incident const& incident) {
     bool const open = incident.state == IncidentState::open;
     if (active && (active->open || active->gathered || !open)) return;
     if (!active) {
+        if (active_.size() >= max_active) return refuse();  // whatever it holds: an earlier run has taken it
         Raised raised{incident.key, incident.kind, incident.subject, incident.weight, incident.facts};
-        active = add(std::move(raised), needs_.deadlines.now());
+        auto handling = handling_of(raised);
+        active = &add(std::move(raised), std::move(handling));
     }
-    if (!active) return;
     if (needs_.taken_up) {
-        auto const raised = active->raised;
-        needs_.taken_up(raised);
+        auto const shared = active->shared;
+        needs_.taken_up(*shared);
         active = find(incident.key);  // it may be known to be over
         if (!active) return;
     }

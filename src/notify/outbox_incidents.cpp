@@ -1,5 +1,6 @@
 // Incidents: raised, opened, ended, and the deliveries that each of these brings.
 #include <algorithm>
+#include <limits>
 
 #include "outbox_inside.hpp"
 
@@ -138,6 +139,9 @@ Kept<Change> Outbox::end(Ending const& ending, std::int64_t now_ms) {
             NewDelivery clear{.dedupe = "clear " + place.target + ' ' + ending.key, .target = place.target};
             clear.action = Action::clear;
             in.add(incident, clear, now_ms, change);
+        }
+        if (++in.ends % ends_between_looks == 0 && in.crowded()) {
+            in.remove_ended(std::numeric_limits<std::int64_t>::max(), std::size_t{2} * ends_between_looks);
         }
         return change;
     });

@@ -25,6 +25,7 @@ struct Outbox::Inside {
     OutboxLimits limits;
     std::string path;
     std::optional<OutboxError> refusal;
+    unsigned ends = 0;
 
     /// Runs `work` as one transaction. What it returns counts only when all of it worked and it refused nothing.
     template <class Work, class Result = std::invoke_result_t<Work&>>
@@ -68,6 +69,13 @@ struct Outbox::Inside {
     void add(Known const& incident, NewDelivery const& delivery, std::int64_t now_ms, Change& change);
     void make_room(std::string_view target, std::int64_t now_ms, Change& change);
     [[nodiscard]] std::vector<Reached> reached(std::int64_t incident);
+    [[nodiscard]] std::size_t ended();
+    /// Far more has ended than is to be kept.
+    [[nodiscard]] bool crowded();
+    /// The oldest of what ended before then, and of which nothing is live. How many went.
+    std::size_t remove_ended(std::int64_t before_ms, std::size_t most) {
+        return static_cast<std::size_t>(delete_ended.run(before_ms, most));
+    }
     struct Settling {
         DeliveryState next;
         std::string_view remote_id{};
@@ -194,6 +202,9 @@ struct Outbox::Inside {
     sqlite::Statement count_targets{database, R"sql(
         SELECT target, state, count(*), min(created) FROM deliveries GROUP BY target, state)sql"};
     sqlite::Statement count_ended{database, "SELECT count(*) FROM incidents WHERE state >= 2"};
+    sqlite::Statement bytes_in_use{database, R"sql(
+        SELECT (page_count - freelist_count) * page_size
+        FROM pragma_page_count, pragma_freelist_count, pragma_page_size)sql"};
     sqlite::Statement delete_ended{database, R"sql(
         DELETE FROM incidents WHERE id IN (SELECT id FROM incidents AS i WHERE state >= 2 AND ended < ?1
             AND NOT EXISTS (SELECT 1 FROM deliveries AS d INDEXED BY deliveries_lane

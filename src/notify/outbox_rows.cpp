@@ -88,16 +88,26 @@ Kept<std::optional<std::string>> Outbox::recall(std::string_view name) {
     });
 }
 
+std::size_t Outbox::Inside::ended() {
+    auto row = count_ended.rows();
+    return row.next() ? static_cast<std::size_t>(row.integer(0)) : 0;
+}
+
+bool Outbox::Inside::crowded() {
+    if (ended() > 2 * limits.keep_ended) return true;
+    auto row = bytes_in_use.rows();
+    return row.next() && std::cmp_greater(row.integer(0), limits.keep_bytes);
+}
+
 Kept<std::size_t> Outbox::prune(std::int64_t now_ms) {
     auto& in = *inside_;
     return in.transact("pruning", [&] {
         auto const too_old = now_ms - in.limits.keep_ended_ms;
-        auto gone = static_cast<std::size_t>(in.delete_ended.run(too_old, most_in_one_call));
-        std::size_t kept = 0;
-        if (auto row = in.count_ended.rows(); row.next()) kept = static_cast<std::size_t>(row.integer(0));
+        auto gone = in.remove_ended(too_old, most_in_one_call);
+        auto const kept = in.ended();
         if (kept > in.limits.keep_ended && gone < most_in_one_call) {
             auto const too_many = std::min(kept - in.limits.keep_ended, most_in_one_call - gone);
-            gone += static_cast<std::size_t>(in.delete_ended.run(std::numeric_limits<std::int64_t>::max(), too_many));
+            gone += in.remove_ended(std::numeric_limits<std::int64_t>::max(), too_many);
         }
         return gone;
     });

@@ -114,14 +114,40 @@ Find web_token(std::string_view text, std::size_t at) {
     return {at + 3, begins(text, second, ".") ? part(second + 1) : second};
 }
 
-/// A variable or the output of a command is no secret, and who is asked to allow a command has to see it.
-bool is_shell(std::string_view value) {
-    if (value.find("$(") != npos || value.find('`') != npos || value.find("<(") != npos) return true;
+/// Where what several names look for is: each would read up to the end of a text that is nothing but names.
+class Ahead {
+public:
+    explicit Ahead(std::string_view text) noexcept : text_(text) {}
+
+    /// The end of the value without quotes that begins at `at`.
+    std::size_t end_of_bare(std::size_t at) {
+        if (at < bare_from_ || at >= bare_to_) bare_to_ = run(text_, bare_from_ = at, is_bare);
+        return bare_to_;
+    }
+    /// The first colon from `at` on, or the end of the text.
+    std::size_t colon(std::size_t at) {
+        if (at < colon_from_ || at > colon_at_) colon_at_ = std::min(text_.find(':', colon_from_ = at), text_.size());
+        return colon_at_;
+    }
+
+private:
+    std::string_view text_;
+    std::size_t bare_from_ = 0, bare_to_ = 0;
+    std::size_t colon_from_ = npos, colon_at_ = 0;
+};
+
+bool is_variable(std::string_view value) {
     if (value.size() < 2 || value[0] != '$') return false;
     auto name = value.substr(1);
     if (name.starts_with('{') && name.ends_with('}')) name = name.substr(1, name.size() - 2);
     return !name.empty() &&
            std::all_of(name.begin(), name.end(), [](char c) { return is_upper(c) || is_digit(c) || c == '_'; });
+}
+
+/// A variable or the output of a command is no secret, and who is asked to allow a command has to see it.
+bool is_shell(std::string_view value) {
+    bool const runs = value.find("$(") != npos || value.find('`') != npos || value.find("<(") != npos;
+    return runs || is_variable(value);
 }
 
 /// Of what follows `-----BEGIN … PRIVATE KEY-----`: as much as is key. Words that follow are not: a command could hide
@@ -148,7 +174,7 @@ Find private_key(std::string_view text, std::size_t at) {
 }
 
 /// A value after `key=`, with or without quotes, also with quotes as they are written inside a JSON string.
-Find value_at(std::string_view text, std::size_t at, bool has_scheme) {
+Find value_at(std::string_view text, std::size_t at, bool has_scheme, Ahead& ahead) {
     // Quotes as they are written inside a JSON string: to a shell they quote nothing, so the value ends as without.
     bool const escaped = begins(text, at, "\\\"");
     if (escaped) at += 2;
@@ -164,8 +190,10 @@ Find value_at(std::string_view text, std::size_t at, bool has_scheme) {
     } else {
         for (auto const* scheme : {"bearer ", "basic ", "token ", "digest "})
             if (has_scheme && begins_anyhow(text, at, scheme)) at += std::string_view(scheme).size();
-        to = run(text, at, is_bare);
+        to = ahead.end_of_bare(at);
         if (to > at && text[to - 1] == '$' && begins(text, to, "(")) return {};
+        if (is_variable(text.substr(at, to - at))) return {};  // and no command is in it
+        return {at, to};
     }
     to = std::min(to, text.size());
     if (is_shell(text.substr(at, to - at))) return {};
@@ -201,17 +229,19 @@ bool names_secret(std::string_view word) {
 }
 
 /// `at` begins a word: `password=…`, `"token": "…"`, `--api-key …`, `-u user:…`.
-Find named(std::string_view text, std::size_t at) {
+Find named(std::string_view text, std::size_t at, Ahead& ahead) {
     constexpr std::size_t longest_name = 128;
     auto const end = run(text, at, is_word);
     auto const word = text.substr(at, end - at);
     auto const blank = [](char c) { return c == ' ' || c == '\t'; };
     if (word == "-u" || word == "--user") {
-        auto const value = value_at(text, run(text, end, blank), false);
+        auto const value = value_at(text, run(text, end, blank), false, ahead);
+        if (!value) return {};
+        auto const colon = ahead.colon(value.from) - value.from;
+        if (colon >= value.to - value.from) return {};
         auto const pair = text.substr(value.from, value.to - value.from);
-        auto const colon = pair.find(':');
         // Two numbers are a user and a group, which other tools take with -u.
-        if (colon == npos || run(pair, 0, [](char c) { return is_digit(c) || c == ':'; }) == pair.size()) return {};
+        if (run(pair, 0, [](char c) { return is_digit(c) || c == ':'; }) == pair.size()) return {};
         if (is_shell(pair.substr(colon + 1))) return {};
         return {value.from + colon + 1, value.to};
     }
@@ -230,12 +260,13 @@ Find named(std::string_view text, std::size_t at) {
     auto const between = text.substr(blanks, sign - blanks);
     if (between == "::" || (!between.empty() && between[0] == '>')) return {};
     if (!between.empty()) {
-        auto found = value_at(text, run(text, sign, blank), has_scheme);
+        auto found = value_at(text, run(text, sign, blank), has_scheme, ahead);
         if (found && begins_anyhow(word, word.size() - std::min<std::size_t>(6, word.size()), "cookie"))
             found.to = end_of_cookies(text, found.to);
         return found;
     }
-    if (word.starts_with("--") && blanks > end && !begins(text, blanks, "-")) return value_at(text, blanks, false);
+    if (word.starts_with("--") && blanks > end && !begins(text, blanks, "-"))
+        return value_at(text, blanks, false, ahead);
     return {};
 }
 
@@ -290,7 +321,7 @@ Find secret_path(std::string_view text, std::size_t at) {
     return {};
 }
 
-Find look(std::string_view text, std::size_t at) {
+Find look(std::string_view text, std::size_t at, Ahead& ahead) {
     // `\n` as it is written inside a string is a line end, not a letter before a key.
     bool const after_escape = at >= 2 && text[at - 2] == '\\' && std::string_view("nrt").find(text[at - 1]) != npos;
     char const before = at == 0 || after_escape ? ' ' : text[at - 1];
@@ -303,7 +334,7 @@ Find look(std::string_view text, std::size_t at) {
     if (c == '-')
         if (auto const found = private_key(text, at)) return found;
     if (is_word(c) && !is_word(before))
-        if (auto const found = named(text, at)) return found;
+        if (auto const found = named(text, at, ahead)) return found;
     if (!is_alnum(c)) return {};
     if (!is_word(before))
         if (auto const found = web_token(text, at)) return found;
@@ -315,8 +346,9 @@ Find look(std::string_view text, std::size_t at) {
 std::string redact_once(std::string_view text) {
     std::string out;
     out.reserve(text.size());
+    Ahead ahead(text);
     for (std::size_t at = 0; at < text.size();) {
-        auto const found = look(text, at);
+        auto const found = look(text, at, ahead);
         if (!found) {
             out += text[at++];
             continue;

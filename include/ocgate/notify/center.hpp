@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <set>
+#include <utility>
 
 #include "ocgate/notify/courier.hpp"
 #include "ocgate/notify/words.hpp"
@@ -49,7 +50,7 @@ struct CenterCounts {
     std::map<std::string, std::uint64_t, std::less<>> suppressed{};  ///< by reason; a closed set
     std::uint64_t reminders = 0;
     std::uint64_t escalations = 0;
-    std::uint64_t refused = 0;  ///< too many incidents at once: `max_active`
+    std::uint64_t refused = 0;  ///< too many incidents at once, or too large: see `raise`
     std::uint64_t store_trouble = 0;
 };
 
@@ -91,6 +92,11 @@ struct ActiveView {
 class Center {
 public:
     static constexpr std::size_t max_active = 10'000;
+    /// What is known of incidents that have not ended, and of what is still to be written; each counts what it shares.
+    static constexpr std::size_t max_held_bytes = 32 * 1024 * 1024;
+    static constexpr std::size_t apiece = 512;  ///< of these: what an incident or a step takes beside its facts
+    /// Whoever spoke for others has ended: mostly they end in the same moment, and then nobody is to hear of them.
+    static constexpr rt::Duration hand_on_after = std::chrono::seconds(1);
     static constexpr rt::Duration together = std::chrono::seconds(10);
     static constexpr rt::Duration store_pause = std::chrono::seconds(1);
     /// Of a digest: holds that end within it are over together; and how many of its incidents it names.
@@ -107,6 +113,10 @@ public:
     /// Takes up what an earlier run left: held ones are held anew, open ones wait on. Again, when the outbox may hold
     /// more than before: takes up what it does not know yet.
     void start();
+    /// Refused when `max_active` have not ended, or when all that is held would take more than `max_held_bytes`: a disk
+    /// that writes slower than incidents come. That is counted, and told as trouble (Trouble::full) once until all is
+    /// written. What was taken is never lost: its end and all that is said of it are taken whatever is held, and a
+    /// handful of them is all that one incident brings.
     void raise(Raised raised);
     /// No need any more. `by`: who, where that is known.
     void resolve(std::string_view key, std::string_view outcome, std::string_view by);
@@ -132,13 +142,30 @@ public:
 private:
     struct Active;
     using Step = std::function<rt::Task<Kept<void>>()>;
+    /// So many bytes of `sum`, for as long as it lives.
+    class Weighed {
+    public:
+        Weighed(std::size_t& sum, std::size_t bytes) noexcept : sum_(&sum), bytes_(bytes) { sum += bytes; }
+        Weighed(Weighed&& other) noexcept : sum_(other.sum_), bytes_(std::exchange(other.bytes_, 0)) {}
+        Weighed& operator=(Weighed&&) = delete;
+        ~Weighed() { *sum_ -= bytes_; }
+
+    private:
+        std::size_t* sum_;
+        std::size_t bytes_;
+    };
+    struct Queued {
+        Step step;
+        Weighed weighed;
+    };
 
     // center.cpp: what is written, in order; beginnings; what comes next of an incident
-    void then(Step step);
+    void then(Step step, std::size_t facts_bytes = 0);
     static rt::Task<void> work(Center* self);
     void leave();
     Active* find(std::string_view key) const;
-    Active* add(Raised raised, rt::Instant now);
+    Active& add(Raised raised, Handling handling);
+    void refuse();
     void begin(Active& active);
     void time_came(Active& active);
     void arm(Active& active);
@@ -159,7 +186,8 @@ private:
     void finish(Active& active, IncidentState state, std::string outcome, std::string by);
     void write_end(Ending ending);
     void suppress(Active& active);
-    void hand_on(std::string const& led);
+    void hand_on_soon();
+    void hand_on();
 
     // center_restart.cpp
     void take_up_all(std::vector<Incident> const& left);
@@ -179,8 +207,10 @@ private:
 
     CenterNeeds needs_;
     CenterCounts counts_;
+    std::size_t held_bytes_ = 0;  ///< by `active_` and `steps_`, which go before it
+    bool refusing_ = false;       ///< and it was told
     std::map<std::string, std::unique_ptr<Active>, std::less<>> active_;
-    std::deque<Step> steps_;                                     ///< bounded by `max_active` and a handful for each
+    std::deque<Queued> steps_;  ///< raises only within `max_held_bytes`, and what these bring
     std::map<std::string, Ended, std::less<>> ended_meanwhile_;  ///< only while `taking_`; at most `max_active`
     int taking_ = 0;                                             ///< calls of `start` that are under way
     bool working_ = false;
@@ -191,6 +221,7 @@ private:
     rt::Signal stopped_;
     rt::Signal paused_;
     rt::Deadline pause_;
+    rt::Deadline handing_on_;
 };
 
 }  // namespace ocgate::notify

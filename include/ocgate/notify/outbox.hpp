@@ -181,7 +181,9 @@ struct OutboxLimits {
     std::size_t live_per_target = 1000;  ///< blocks may exceed it
     std::size_t unended = 10'000;        ///< incidents; a new one is then refused (Trouble::full)
     std::int64_t keep_ended_ms = 7LL * 24 * 3600 * 1000;
-    std::size_t keep_ended = 10'000;  ///< incidents
+    std::size_t keep_ended = 10'000;  ///< incidents; for a while up to twice as many
+    /// Of everything, on the disk or in memory: beyond it the oldest go of those that have ended, however few they are.
+    std::size_t keep_bytes = 64 * 1024 * 1024;
 };
 
 struct OutboxOptions {
@@ -198,6 +200,7 @@ public:
     static constexpr std::size_t most_aside = 5;
     static constexpr std::size_t most_notes = 64;
     static constexpr std::size_t most_in_one_call = 1000;  ///< rows listed or pruned
+    static constexpr unsigned ends_between_looks = 64;     ///< at whether far too many have ended
 
     /// Checks the whole file and brings it to this version. The file is this outbox's alone until it goes, or the
     /// process does: whoever opens it meanwhile, in whatever process, gets Trouble::busy at once. `now_ms` names a file
@@ -222,7 +225,8 @@ public:
                                        std::optional<std::string_view> facts, std::int64_t now_ms);
     /// The end: there is no need any more to tell of it. What waits is dropped (reason `ended`; what is leased may
     /// still arrive), and a clear is enqueued for each target of `able` that was told or may have been. Ended before:
-    /// nothing.
+    /// nothing. Every `ends_between_looks` calls, when more than twice `keep_ended` have ended or `keep_bytes` are
+    /// exceeded, twice as many of the oldest go as have come meanwhile: nobody has to prune in time.
     [[nodiscard]] Kept<Change> end(Ending const& ending, std::int64_t now_ms);
 
     [[nodiscard]] Kept<std::optional<Incident>> find(std::string_view key);

@@ -97,7 +97,24 @@ TEST_F(CenterRestart, TheSameOneSpeaksForTheSameOthers) {
     bench.advance(1min);
     EXPECT_THAT(said_to("a"), SizeIs(2));
     answered("per_2");
+    bench.advance(Center::hand_on_after);
     EXPECT_THAT(said_to("a").back(), StartsWith("publish per_1")) << "it still waits";
+}
+
+TEST_F(CenterRestart, AStopBeforeTheNextOneSpeaksTellsItOnce) {
+    begin_all();
+    happens("per_1");
+    happens("per_2");
+    bench.advance(1s);
+    answered("per_1");
+    ASSERT_THAT(said_to("a").back(), StartsWith("resolve-once per_1"));
+    auto const before = said_to("a").size();
+    end_center();
+    bench.settle();
+    EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2")) << "while there is somebody to tell";
+    begin_center();
+    bench.advance(1h);
+    EXPECT_THAT(said_to("a"), SizeIs(before + 1));
 }
 
 TEST_F(CenterRestart, WhoIsLedByOneThatWasOverIsTold) {

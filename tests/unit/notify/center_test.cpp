@@ -109,7 +109,7 @@ TEST_F(CenterTest, BlocksOfOneSubjectThatComeTogetherAreToldTogether) {
     EXPECT_THAT(accepted, ElementsAre(0s, 0s)) << "an update is no new incident";
     EXPECT_EQ(center->counts().joined, 1u);
     answered("per_1");
-    bench.settle();
+    bench.advance(Center::hand_on_after);
     EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2")) << "it still waits";
     answered("per_2");
     EXPECT_THAT(said_to("a").back(), StartsWith("resolve-once per_2"));
@@ -153,6 +153,7 @@ TEST_F(CenterRoutedElsewhere, IsToldThere) {
     EXPECT_THAT(said_to("a"), SizeIs(2));
     EXPECT_THAT(said_to("b"), SizeIs(2));
     answered("per_1");
+    bench.advance(Center::hand_on_after);
     EXPECT_THAT(said_to("a").back(), StartsWith("publish per_2"));
     EXPECT_THAT(said_to("b"), SizeIs(2));
 }
@@ -187,6 +188,7 @@ TEST_F(CenterRoutedElsewhere, EachIsToldWhereItBelongsWhenTheOneThatSpokeForAllI
     EXPECT_EQ(said_to("a").size(), a) << "the same ones speak for the same others";
     EXPECT_EQ(said_to("b").size(), b);
     answered("que_1");
+    bench.advance(Center::hand_on_after);
     EXPECT_THAT(said_to("b").back(), StartsWith("publish que_2"));
 }
 

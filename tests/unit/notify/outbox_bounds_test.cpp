@@ -160,6 +160,37 @@ TEST(OutboxBounds, EndedOnesGoWhenTheyAreManyButNotWhatIsLive) {
     EXPECT_EQ(kept(outbox.prune(1000)), 0U);
 }
 
+TEST(OutboxBounds, FarTooManyGoWithoutBeingPruned) {
+    auto outbox = kept(Outbox::in_memory({.keep_ended = 100}));
+    tell(outbox, "live", Weight::block);
+    for (int n = 0; n < 1000; ++n) {
+        auto const key = std::to_string(n);
+        kept(outbox.raise(an_incident(key), n));
+        kept(outbox.end({.key = key, .state = IncidentState::suppressed}, n));
+        ASSERT_LE(kept(outbox.list_incidents(1000)).size(), 2U * 100 + Outbox::ends_between_looks + 1);
+    }
+    EXPECT_GE(kept(outbox.list_incidents(1000)).size(), 100U) << "only far too many";
+    EXPECT_TRUE(kept(outbox.find("live")));
+    EXPECT_TRUE(kept(outbox.find("999"))) << "the oldest go first";
+}
+
+TEST(OutboxBounds, LargeOnesThatHaveEndedGoSooner) {
+    constexpr std::size_t most = 4 * 1024 * 1024;
+    auto outbox = kept(Outbox::in_memory({.keep_bytes = most}));
+    auto large = an_incident("waits");
+    large.facts = std::string(60'000, 'x');
+    kept(outbox.raise(large, 1));
+    for (int n = 0; n < 500; ++n) {
+        large.key = std::to_string(n);
+        kept(outbox.raise(large, n));
+        kept(outbox.end({.key = large.key}, n));
+    }
+    auto const left = kept(outbox.list_incidents(1000)).size();
+    EXPECT_LE(left, most / 60'000 + Outbox::ends_between_looks);
+    EXPECT_TRUE(kept(outbox.find("waits")));
+    EXPECT_TRUE(kept(outbox.find("499")));
+}
+
 TEST(OutboxBounds, AtMostAThousandGoInOneCall) {
     auto outbox = kept(Outbox::in_memory({.keep_ended_ms = 10}));
     for (int n = 0; n < 1200; ++n) {

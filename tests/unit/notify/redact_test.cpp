@@ -142,12 +142,33 @@ TEST(Redact, OrdinaryTextStays) {
 
 // With work that grows with the square of the length this would not end within the test's time limit.
 TEST(Redact, EndsSoonWithLongTexts) {
-    for (std::string const piece : {"password=\"", "eyJ-", "://a", "bearer ", "-----BEGIN ", "token:'$(", "sk-",
-                                    "--password ", "-----BEGIN PRIVATE KEY-----", "a", "/webhooks/1/", "password=\\\"",
-                                    "authorization: ", "-u a:b ", "Cookie: a=b;", "https://x:y"}) {
+    for (std::string const piece : {"password=\"",
+                                    "eyJ-",
+                                    "://a",
+                                    "bearer ",
+                                    "-----BEGIN ",
+                                    "token:'$(",
+                                    "sk-",
+                                    "--password ",
+                                    "-----BEGIN PRIVATE KEY-----",
+                                    "a",
+                                    "/webhooks/1/",
+                                    "password=\\\"",
+                                    "authorization: ",
+                                    "-u a:b ",
+                                    "Cookie: a=b;",
+                                    "https://x:y",
+                                    "pwd=",
+                                    "-u,",
+                                    "-u:",
+                                    "cookie=a;x=",
+                                    "-u\"",
+                                    "token=$A"}) {
         std::string text;
         while (text.size() < 500'000) text += piece;
         EXPECT_LE(redact(text).size(), 4 * text.size()) << piece;
+        text += "$(";  // the end of each of many values, and what makes it none
+        EXPECT_LE(redact(text).size(), 4 * text.size()) << piece << "…$(";
     }
 }
 
