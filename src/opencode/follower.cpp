@@ -40,7 +40,7 @@ void Follower::Inside::heard(EventCutter::Cut const& cut) {
     tell(model.apply(event, now()));
     // What events leave open can only be asked: whose child it is, how a turn ended that was not heard to its end.
     // Not with every event, though: a server that does not answer is asked once a second.
-    if (asking || (model.wanted().empty() && model.unsettled().empty())) return;
+    if (asking || !model.lacks()) return;
     if (now() - second_look >= asked_last) return look();
     alarm.set(std::min(alarm.when(), asked_last + second_look));
 }

@@ -95,20 +95,26 @@ Happenings Model::user_aborted(std::string_view session, rt::Instant now) {
 
 void Model::Inside::seen(SessionSeen const& event, std::string const& directory) {
     auto const& info = event.info;
-    if (event.created) deleted.forget(info.id);  // imported again, say
+    if (event.created && deleted.find(info.id)) {  // imported again, say
+        deleted.forget(info.id);
+        look_whether_wanted(info.id);
+    }
     auto* session = touch(info.id, directory);
     if (!session) return;
     auto& known_info = session->info;
     if (session->known && info.updated_ms < known_info.updated_ms) return;  // an answer that events have overtaken
     session->known = true;
+    look_whether_wanted(*session->kin);
     known_info.title = info.title;
     known_info.created_ms = info.created_ms;
     known_info.updated_ms = info.updated_ms;
-    if (!info.directory.empty()) known_info.directory = info.directory;
+    if (!info.directory.empty()) move_to(*session, session->directory, info.directory);
     if (!info.agent.empty()) known_info.agent = info.agent;
     if (!info.parent.empty() && info.parent != known_info.parent) {
+        unlink(*session);
         known_info.parent = info.parent;
-        join_trees();
+        link(*session);
+        join_tree(*session);
     }
     tell_retry(*session);
     conclude(root_id(info.id));
@@ -124,7 +130,7 @@ void Model::Inside::gone(std::string const& id) {
         erase(id);
         conclude(root);
     }
-    deleted.add(id, true);
+    forbid(id);
     tell(SessionDeleted{id});
 }
 
@@ -140,22 +146,24 @@ void Model::Inside::failed(SessionFailed const& event, Event const& envelope) {
     if (!session) return;
     if (!envelope.id.empty() && session->last_error_event == envelope.id) return;
     session->last_error_event = envelope.id;
-    Mishap mishap{event.session, event.name, event.text, event.status_code};
     if (!session->turn) {
-        refused(*session, std::move(mishap));
+        refused(*session, event);
         return;
     }
     auto& turn = *session->turn;
-    if (!turn.aborted && !turn.mishap) turn.mishap = std::move(mishap);
+    if (!turn.aborted && !turn.mishap) turn.mishap = mishap_of(event);
     conclude(root_id(event.session));
 }
 
+Model::Inside::Mishap Model::Inside::mishap_of(SessionFailed const& event) {
+    return {event.session, event.name, texts.keep(event.text), event.status_code};
+}
+
 /// A failure while nothing runs: a prompt that did not even begin, or the echo of what was told already.
-void Model::Inside::refused(Session& session, Mishap mishap) {
-    auto const root_name = root_id(session.info.id);
-    auto& root = *find(root_name);
-    if (root.tree && tree_runs(root_name)) {
-        if (!root.tree->child_mishap) root.tree->child_mishap = std::move(mishap);
+void Model::Inside::refused(Session& session, SessionFailed const& event) {
+    auto& root = *find(root_id(session.info.id));
+    if (root.tree && root.kin->running > 0) {
+        if (!root.tree->child_mishap) root.tree->child_mishap = mishap_of(event);
         return;
     }
     if (!root.known) {  // perhaps a child, or deleted before our time, which opencode may go on with: see what it is
@@ -163,18 +171,18 @@ void Model::Inside::refused(Session& session, Mishap mishap) {
             root.tree = std::make_unique<Tree>();
             root.tree->began = now;
             root.tree->over = now;
-            trees.insert(root_name);
+            has_tree(root);
         }
-        if (!root.tree->child_mishap) root.tree->child_mishap = std::move(mishap);
+        if (!root.tree->child_mishap) root.tree->child_mishap = mishap_of(event);
         return;
     }
+    auto const print = print_of(event.name, event.text);
     for (auto const* told_to : {&session, &root}) {
-        if (!told_to->told_mishap) continue;
-        auto const& [before, when] = *told_to->told_mishap;
-        if (before.name == mishap.name && before.text == mishap.text && now - when < echo) return;
+        auto const& before = told_to->told_mishap;
+        if (before && before->print == print && now - before->when < echo) return;
     }
-    tell(TurnFailed{root.info, mishap.session, mishap.name, mishap.text, mishap.status_code});
-    session.told_mishap = std::make_unique<std::pair<Mishap, rt::Instant>>(std::move(mishap), now);
+    tell(TurnFailed{info_of(root), event.session, event.name, event.text, event.status_code});
+    session.told_mishap = ToldMishap{print, now};
 }
 
 void Model::Inside::step_changed(StepInfo const& step, std::string const& directory) {
@@ -200,7 +208,10 @@ void Model::Inside::step_changed(StepInfo const& step, std::string const& direct
     session->last_step_completed = step.completed;
     if (!step.finish.empty()) end_retry(*session, true);
     bool const of_before = session->turn && session->turn->before == step.message;
-    if (session->turn && !of_before) session->turn->step = step;
+    if (session->turn && !of_before) {
+        session->turn->step = LastStep{
+            step.message, step.agent, step.finish, step.error_name, texts.keep(step.error_text), step.completed};
+    }
     auto const root_name = root_id(step.session);
     auto& root = *find(root_name);
     if (step.completed && root.tree && !of_before) {
@@ -217,7 +228,7 @@ void Model::Inside::text_written(TextWritten const& event) {
     auto const begin = event.text.find_first_not_of(" \t\r\n");
     if (begin == std::string::npos) return;
     auto const end = event.text.find_last_not_of(" \t\r\n") + 1;
-    session->turn->words = event.text.substr(begin, end - begin);
+    session->turn->words = texts.keep(std::string_view(event.text).substr(begin, end - begin));
 }
 
 void Model::Inside::asked(std::variant<Permission, Question> what, std::string const& directory) {
@@ -242,7 +253,7 @@ void Model::Inside::asked(std::variant<Permission, Question> what, std::string c
         if (!session->runs()) begin_turn(*session, false);  // who asks runs
     }
     entry.what = std::move(what);
-    entry.directory = directory.empty() && session ? session->place() : directory;
+    entry.directory = directory.empty() && session ? session->place().text() : directory;
     add_pending(id, std::move(entry));
 }
 
@@ -262,6 +273,7 @@ void Model::Inside::add_pending(std::string const& id, Pending entry) {
     } else {
         tell(QuestionPending{std::get<Question>(entry.what), std::move(root), entry.directory, again});
     }
+    if (!entry.session.empty()) count(kin_of(entry.session), 0, 1);
     pending.insert_or_assign(id, std::move(entry));
 }
 
@@ -283,6 +295,7 @@ Model::Inside::PendingMap::iterator Model::Inside::end_pending(PendingMap::itera
     } else {
         tell(QuestionOver{id, p.session, outcome.question, root_info(p.session)});
     }
+    if (!p.session.empty()) count(kin_of(p.session), 0, -1);
     return pending.erase(entry);
 }
 
@@ -300,10 +313,10 @@ void Model::Inside::instance_gone(std::string const* directory) {
         bool const over = !directory || entry->second.directory == *directory;
         entry = over ? end_pending(entry, {}, End::presumed) : std::next(entry);
     }
-    auto const names = std::vector<std::string>(running.begin(), running.end());
-    for (auto const& name : names) {
-        auto* const session = find(name);
-        if (!session || (directory && session->place() != *directory)) continue;
+    auto const* const place = directory ? places.find(*directory) : nullptr;
+    if (directory && !place) return;
+    auto const& there = directory ? place->running : running;
+    for (auto* const session : std::vector<Session*>(there.begin(), there.end())) {
         abort(*session);
         session->changed = now;
         go_idle(*session, true);

@@ -22,13 +22,12 @@ void Model::Inside::take_statuses(Answers const& answers, rt::Instant asked_at) 
         auto* const session = touch(id, answers.directory, false);
         if (session && session->changed < asked_at) status_told(*session, status, false);
     }
-    auto const names = std::vector<std::string>(running.begin(), running.end());
-    for (auto const& name : names) {
-        auto* const session = find(name);
-        if (!session || !session->runs() || session->place() != answers.directory) continue;
-        if (listed.contains(name) || session->changed >= asked_at) continue;
+    auto const* const place = places.find(answers.directory);
+    if (!place) return;
+    for (auto* const session : std::vector<Session*>(place->running.begin(), place->running.end())) {
+        if (!session->runs() || listed.contains(session->info.id) || session->changed >= asked_at) continue;
         session->changed = now;
-        end_pending_of(name);
+        end_pending_of(session->info.id);
         go_idle(*session, false);
     }
 }
@@ -84,6 +83,7 @@ Happenings Model::settle(std::string_view id, std::optional<StepInfo> const& las
     if (!session || !session->turn || !session->turn->unsettled) return {};
     auto& turn = *session->turn;
     turn.unsettled = false;
+    m.look_at_turn(*session);
     bool const of_this_turn = last_step && last_step->session == id && last_step->message != turn.before;
     if (of_this_turn) {
         m.step_changed(*last_step, {});
@@ -100,47 +100,26 @@ Happenings Model::lost(rt::Instant now) {
     auto& m = *inside_;
     m.begin_call(now);
     for (auto entry = m.pending.begin(); entry != m.pending.end();) entry = m.end_pending(entry, {}, Inside::End::lost);
-    for (auto const& name : m.running) {
-        auto& session = *m.find(name);
-        m.end_retry(session, false);
-        session.status = {};
-        session.changed = m.now;
-        session.turn.reset();
+    for (auto* const session : std::vector(m.running.begin(), m.running.end())) {
+        m.end_retry(*session, false);
+        session->status = {};
+        session->retry_words = {};
+        session->changed = m.now;
+        session->turn.reset();
+        m.set_running(*session, false);
     }
-    m.running.clear();
-    auto const names = std::vector<std::string>(m.trees.begin(), m.trees.end());
-    for (auto const& name : names) m.close_tree(*m.find(name));
+    for (auto* const root : std::vector(m.trees.begin(), m.trees.end())) m.close_tree(*root);
     return m.end_call();
 }
 
 std::vector<SessionInfo> Model::unsettled() const {
     std::vector<SessionInfo> found;
-    for (auto const& name : inside_->trees) {
-        auto const* const session = inside_->find(name);
-        if (session->turn && session->turn->unsettled) found.push_back(session->info);
-    }
+    for (auto const* root : inside_->open_ended) found.push_back(Inside::info_of(*root));
     return found;
 }
 
-std::vector<std::string> Model::wanted() const {
-    auto const& m = *inside_;
-    std::set<std::string> found;
-    auto const want_line_of = [&](std::string const& id) {
-        std::string_view at = id;
-        for (int level = 0; level < 32; ++level) {
-            auto const* const session = m.find(at);
-            if (!session || !session->known) {
-                if (!at.empty() && !m.deleted.find(at)) found.emplace(at);
-                return;
-            }
-            if (session->info.parent.empty()) return;
-            at = session->info.parent;
-        }
-    };
-    for (auto const& id : m.running) want_line_of(id);
-    for (auto const& id : m.trees) want_line_of(id);
-    for (auto const& [id, entry] : m.pending) want_line_of(entry.session);
-    return {found.begin(), found.end()};
-}
+std::vector<std::string> Model::wanted() const { return {inside_->wanted.begin(), inside_->wanted.end()}; }
+
+bool Model::lacks() const noexcept { return !inside_->wanted.empty() || !inside_->open_ended.empty(); }
 
 }  // namespace ocgate::opencode

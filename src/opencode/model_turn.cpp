@@ -1,67 +1,8 @@
 #include <algorithm>
-#include <unordered_map>
 
 #include "model_inside.hpp"
 
 namespace ocgate::opencode {
-namespace {
-
-/// Subagents of subagents; a longer chain of parents is a circle.
-constexpr int max_levels = 32;
-constexpr rt::Duration room_pause = std::chrono::seconds(1);
-
-}  // namespace
-
-Model::Inside::Session* Model::Inside::find(std::string_view id) {
-    auto const found = sessions.find(id);
-    return found == sessions.end() ? nullptr : &found->second;
-}
-
-Model::Inside::Session const* Model::Inside::find(std::string_view id) const {
-    auto const found = sessions.find(id);
-    return found == sessions.end() ? nullptr : &found->second;
-}
-
-/// The session, made if it is new. Nothing for a deleted one, and when there is no room.
-Model::Inside::Session* Model::Inside::touch(std::string const& id, std::string const& directory, bool heard) {
-    if (id.empty() || deleted.find(id)) return nullptr;
-    auto* session = find(id);
-    bool const fresh = !session;
-    if (fresh) {
-        if (!make_room()) return nullptr;
-        session = &sessions[id];
-        session->info.id = id;
-    }
-    if (session->info.directory.empty()) session->info.directory = directory;
-    if (!directory.empty()) session->instance = directory;
-    if (fresh || heard) session->heard = now;
-    if (fresh) join_trees();
-    return session;
-}
-
-/// The topmost known ancestor, by the parents as they are known now.
-std::string Model::Inside::root_id(std::string_view id) const {
-    std::string_view root = id;
-    for (int level = 0; level < max_levels; ++level) {
-        auto const* session = find(root);
-        if (!session || session->info.parent.empty() || !find(session->info.parent)) break;
-        root = session->info.parent;
-    }
-    return std::string(root);
-}
-
-SessionInfo Model::Inside::root_info(std::string_view id) const {
-    auto const root = root_id(id);
-    if (auto const* session = find(root)) return session->info;
-    SessionInfo info;
-    info.id = root;
-    return info;
-}
-
-bool Model::Inside::tree_runs(std::string_view root) const {
-    return std::any_of(running.begin(), running.end(), [&](auto const& id) { return root_id(id) == root; });
-}
-
 void Model::Inside::status_told(Session& session, Status const& status, bool from_start) {
     session.changed = now;
     if (status.state == State::idle) {
@@ -70,7 +11,10 @@ void Model::Inside::status_told(Session& session, Status const& status, bool fro
         return;
     }
     if (!session.runs()) begin_turn(session, from_start);
+    session.retry_words = texts.keep(status.message);
     session.status = status;
+    session.status.message.clear();
+    session.status.message.shrink_to_fit();
     tell_retry(session);
 }
 
@@ -80,7 +24,7 @@ void Model::Inside::tell_retry(Session& session) {
     auto const& status = session.status;
     if (!session.known || status.state != State::retry || session.told_attempt == status.attempt) return;
     session.told_attempt = status.attempt;
-    tell(Retrying{root_info(session.info.id), session.info.id, status.attempt, status.message});
+    tell(Retrying{root_info(session.info.id), session.info.id, status.attempt, session.retry_words.text()});
 }
 
 void Model::Inside::begin_turn(Session& session, bool from_start) {
@@ -90,13 +34,14 @@ void Model::Inside::begin_turn(Session& session, bool from_start) {
         root.tree = std::make_unique<Tree>();
         root.tree->began = now;
         root.tree->seen_from_start = from_start;
-        trees.insert(root.info.id);
+        has_tree(root);
     }
     session.running_since = now;
     session.status.state = State::busy;
     session.turn = std::make_unique<Turn>();
     session.turn->before = session.last_step;
-    running.insert(session.info.id);
+    look_at_turn(session);
+    set_running(session, true);
     tell_begin(root);
 }
 
@@ -104,7 +49,7 @@ void Model::Inside::begin_turn(Session& session, bool from_start) {
 void Model::Inside::tell_begin(Session& root) {
     if (!root.tree || root.tree->told_begin || !root.info.parent.empty()) return;
     root.tree->told_begin = true;
-    tell(TurnBegan{root.info});
+    tell(TurnBegan{info_of(root)});
 }
 
 /// `heard_it`: by an event, as opposed to finding it so.
@@ -112,7 +57,8 @@ void Model::Inside::go_idle(Session& session, bool heard_it) {
     if (!session.runs()) return;
     bool const gave_up = session.status.state == State::retry;
     session.status = {};
-    running.erase(session.info.id);
+    session.retry_words = {};
+    set_running(session, false);
     end_retry(session, false);
     auto const root = root_id(session.info.id);
     if (session.turn) {
@@ -127,6 +73,7 @@ void Model::Inside::go_idle(Session& session, bool heard_it) {
             if (turn.mishap && top && top->tree && !top->tree->child_mishap) top->tree->child_mishap = turn.mishap;
             session.turn.reset();
         }
+        look_at_turn(session);
     }
     conclude(root);
 }
@@ -161,7 +108,7 @@ Model::Inside::Verdict Model::Inside::judge(Session const& root) {
 /// Says what the turn of this tree came to, if it is over and can be said.
 void Model::Inside::conclude(std::string const& root_name) {
     auto* const root = find(root_name);
-    if (!root || !root->tree || tree_runs(root_name)) return;
+    if (!root || !root->tree || root->kin->running > 0) return;
     auto& tree = *root->tree;
     if (!tree.over) tree.over = now;
     if (now - *tree.over > limits.patience) {
@@ -171,7 +118,7 @@ void Model::Inside::conclude(std::string const& root_name) {
     auto const verdict = judge(*root);
     if (verdict == Verdict::wait || (verdict != Verdict::nothing && !root->known)) return;
     if (root->info.parent.empty()) {
-        if (verdict == Verdict::aborted) tell(TurnAborted{root->info});
+        if (verdict == Verdict::aborted) tell(TurnAborted{info_of(*root)});
         if (verdict == Verdict::failed) {
             Mishap mishap;
             if (root->turn && root->turn->mishap) {
@@ -181,12 +128,13 @@ void Model::Inside::conclude(std::string const& root_name) {
             } else {
                 mishap = *tree.child_mishap;
             }
-            tell(TurnFailed{root->info, mishap.session, mishap.name, mishap.text, mishap.status_code});
-            root->told_mishap = std::make_unique<std::pair<Mishap, rt::Instant>>(std::move(mishap), now);
+            auto const& text = mishap.text.text();
+            tell(TurnFailed{info_of(*root), mishap.session, mishap.name, text, mishap.status_code});
+            root->told_mishap = ToldMishap{print_of(mishap.name, text), now};
         }
         if (verdict == Verdict::completed) {
-            tell(TurnCompleted{root->info, *tree.over - tree.began, tree.seen_from_start, tree.usage, tree.steps,
-                               root->turn->step->agent, std::move(root->turn->words)});
+            tell(TurnCompleted{info_of(*root), *tree.over - tree.began, tree.seen_from_start, tree.usage, tree.steps,
+                               root->turn->step->agent, root->turn->words.text()});
         }
     }
     close_tree(*root);
@@ -194,91 +142,36 @@ void Model::Inside::conclude(std::string const& root_name) {
 
 void Model::Inside::close_tree(Session& root) {
     root.tree.reset();
-    trees.erase(root.info.id);
+    has_tree(root);
     if (!root.runs()) root.turn.reset();
 }
 
 /// A session turned out to have a parent, or its parent turned up: what it began goes to the root it has now.
-void Model::Inside::join_trees() {
-    auto const names = std::vector<std::string>(trees.begin(), trees.end());
-    for (auto const& name : names) {
-        auto const root_name = root_id(name);
-        if (root_name == name) continue;
-        auto& child = *find(name);
-        auto& root = *find(root_name);
-        auto moved = std::move(child.tree);
-        trees.erase(name);
-        if (!child.runs() && child.turn) {
-            if (child.turn->mishap && !moved->child_mishap) moved->child_mishap = child.turn->mishap;
-            child.turn.reset();
-        }
-        if (!root.tree) {
-            root.tree = std::move(moved);
-            root.tree->over.reset();
-            root.tree->told_begin = false;  // of a subject that nobody had anything to say of
-            trees.insert(root_name);
-        } else {
-            root.tree->began = std::min(root.tree->began, moved->began);
-            root.tree->seen_from_start = root.tree->seen_from_start && moved->seen_from_start;
-            root.tree->usage += moved->usage;
-            root.tree->steps += moved->steps;
-            if (!root.tree->child_mishap) root.tree->child_mishap = std::move(moved->child_mishap);
-            if (child.runs()) root.tree->over.reset();
-        }
-        if (child.runs()) tell_begin(root);
-        conclude(root_name);
+void Model::Inside::join_tree(Session& child) {
+    auto const root_name = root_id(child.info.id);
+    if (!child.tree || root_name == child.info.id) return;
+    auto& root = *find(root_name);
+    auto moved = std::move(child.tree);
+    if (!child.runs() && child.turn) {
+        if (child.turn->mishap && !moved->child_mishap) moved->child_mishap = child.turn->mishap;
+        child.turn.reset();
     }
-}
-
-void Model::Inside::erase(std::string const& id) {
-    running.erase(id);
-    trees.erase(id);
-    sessions.erase(id);
-}
-
-/// Makes room for some more at once, so that a flood of sessions does not look through all of them each time.
-bool Model::Inside::make_room() {
-    if (sessions.size() < limits.max_sessions) return true;
-    if (now < no_room_until) return false;
-    struct Group {
-        rt::Instant heard{};
-        bool kept = false;
-        std::vector<std::string> members;
-    };
-    std::set<std::string, std::less<>> waiting;
-    for (auto const& [id, entry] : pending) waiting.insert(entry.session);
-    std::unordered_map<std::string, Group> groups;
-    for (auto const& [id, session] : sessions) {
-        auto& group = groups[root_id(id)];
-        group.heard = std::max(group.heard, session.heard);
-        group.kept = group.kept || session.runs() || waiting.contains(id);
-        group.members.push_back(id);
+    has_tree(child);
+    if (!root.tree) {
+        root.tree = std::move(moved);
+        root.tree->over.reset();
+        root.tree->told_begin = false;  // of a subject that nobody had anything to say of
+        has_tree(root);
+    } else {
+        root.tree->began = std::min(root.tree->began, moved->began);
+        root.tree->seen_from_start = root.tree->seen_from_start && moved->seen_from_start;
+        root.tree->usage += moved->usage;
+        root.tree->steps += moved->steps;
+        if (!root.tree->child_mishap) root.tree->child_mishap = std::move(moved->child_mishap);
+        if (child.runs()) root.tree->over.reset();
     }
-    auto const goal = limits.max_sessions - std::min(limits.max_sessions, 1 + limits.max_sessions / 16);
-    using Victims = std::vector<std::pair<rt::Instant, std::vector<std::string>>>;
-    auto const remove = [&](Victims victims) {
-        std::sort(victims.begin(), victims.end());
-        for (auto const& [heard, members] : victims) {
-            if (sessions.size() <= goal) break;
-            for (auto const& id : members) erase(id);
-        }
-    };
-    Victims whole_trees;
-    for (auto& [root, group] : groups) {
-        if (!group.kept) whole_trees.emplace_back(group.heard, std::move(group.members));
-    }
-    remove(std::move(whole_trees));
-    if (sessions.size() >= limits.max_sessions) {
-        Victims children;
-        for (auto const& [id, session] : sessions) {
-            if (!session.info.parent.empty() && !session.runs() && !waiting.contains(id))
-                children.emplace_back(session.heard, std::vector<std::string>{id});
-        }
-        remove(std::move(children));
-    }
-    bool const room = sessions.size() < limits.max_sessions;
-    if (!room) no_room_until = now + room_pause;
-    return room;
+    if (child.runs()) tell_begin(root);
+    conclude(root_name);
 }
 
 }  // namespace ocgate::opencode

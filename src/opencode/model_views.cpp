@@ -9,7 +9,9 @@ bool Model::watched() const noexcept { return !inside_->running.empty() || !insi
 
 std::vector<std::string> Model::directories() const {
     std::set<std::string> found;
-    for (auto const& id : inside_->running) found.insert(inside_->find(id)->place());
+    inside_->places.each([&](std::string const& path, Inside::InPlace const& place) {
+        if (!place.running.empty()) found.insert(path);
+    });
     for (auto const& [id, entry] : inside_->pending) found.insert(entry.directory);
     found.erase(std::string());
     return {found.begin(), found.end()};
@@ -19,7 +21,7 @@ SessionInfo Model::root_of(std::string_view session) const { return inside_->roo
 
 Status Model::status_of(std::string_view session) const {
     auto const* const found = inside_->find(session);
-    return found ? found->status : Status{};
+    return found ? Inside::status_of(*found) : Status{};
 }
 
 std::vector<SessionView> Model::sessions() const {
@@ -29,7 +31,8 @@ std::vector<SessionView> Model::sessions() const {
     std::vector<SessionView> found;
     found.reserve(m.sessions.size());
     for (auto const& [id, session] : m.sessions) {
-        SessionView view{session.info, session.status, session.known, session.known && session.info.parent.empty()};
+        SessionView view{Inside::info_of(session), Inside::status_of(session), session.known,
+                         session.known && session.info.parent.empty()};
         if (auto const n = waiting.find(id); n != waiting.end()) view.pending = n->second;
         if (session.runs()) view.running_since = session.running_since;
         view.heard = session.heard;
@@ -57,7 +60,7 @@ bool Model::is_pending(std::string_view id) const { return inside_->pending.cont
 Counts Model::counts() const {
     auto const& m = *inside_;
     Counts counts;
-    for (auto const& id : m.running) ++(m.find(id)->status.state == State::retry ? counts.retry : counts.busy);
+    for (auto const* one : m.running) ++(one->status.state == State::retry ? counts.retry : counts.busy);
     counts.idle = m.sessions.size() - m.running.size();
     auto const older = [](std::optional<rt::Instant>& oldest, rt::Instant since) {
         if (!oldest || since < *oldest) oldest = since;

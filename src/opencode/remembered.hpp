@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <deque>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -16,15 +17,17 @@ class Remembered {
 public:
     explicit Remembered(std::size_t max) : max_(max) {}
 
-    void add(std::string const& id, What what) {
+    /// What was forgotten to make room, if anything was.
+    std::optional<std::string> add(std::string const& id, What what) {
         auto const [entry, fresh] = known_.insert_or_assign(id, std::move(what));
-        if (!fresh) return;
+        if (!fresh) return {};
         order_.push_back(id);
+        if (order_.size() <= max_) return {};
         // Ids that were forgotten may stand in the order still, or stand there twice; that only makes it end earlier.
-        while (order_.size() > max_) {
-            known_.erase(order_.front());
-            order_.pop_front();
-        }
+        auto forgotten = std::move(order_.front());
+        order_.pop_front();
+        known_.erase(forgotten);
+        return forgotten;
     }
     void forget(std::string const& id) { known_.erase(id); }
     [[nodiscard]] What const* find(std::string_view id) const {

@@ -125,16 +125,28 @@ struct Counts {
     std::optional<rt::Instant> oldest_permission, oldest_question;
 };
 
-/// Not thread-safe. Memory: about 1 KiB per session, of which there are at most `max_sessions`; what `read_event` keeps
-/// of each pending request, 1 KiB mostly and 50 KiB at the very most, and of these there are at most `max_pending`.
+/// Not thread-safe. What an event costs does not grow with the number of sessions: they are looked through only when
+/// there are too many, once a second at most or once for hundreds of new ones.
+///
+/// Memory of all sessions together: 64 MiB at the very most. That is 1 to 2 KiB for each, 5 KiB where all names in it
+/// are as long as `read_event` lets through, of which there are at most `max_sessions`; and their directories and what
+/// their turns have said, each held once, in `max_directory_bytes` and `max_text_bytes`. Beside them: what `read_event`
+/// keeps of each pending request, 1 KiB mostly and 50 KiB at the very most, and of these there are at most
+/// `max_pending`.
 class Model {
 public:
     struct Limits {
         /// Beyond: the trees that are idle and have nothing pending go, the longest unheard first; then idle children
-        /// of running trees; then nothing, and events of sessions that find no room tell no turn.
+        /// of running trees; then nothing, and events of sessions that find no room tell no turn. Where that frees less
+        /// than a sixteenth, it is tried again a second later.
         std::size_t max_sessions = 10'000;
         /// Beyond: the oldest is told as gone.
         std::size_t max_pending = 1'000;
+        /// Beyond: a directory that no session is in yet is not kept, and what runs there is not asked about.
+        std::size_t max_directory_bytes = 4 * 1024 * 1024;
+        /// Of what retries, failures and models have said in turns that are not over. Beyond: a text that nobody else
+        /// says already is left out.
+        std::size_t max_text_bytes = 4 * 1024 * 1024;
         /// Ids remembered after their end, so that they do not come back: of sessions, and of requests.
         std::size_t max_remembered = 4'000;
         /// A turn that is over waits so long for what it lacks: the end of its last step, the info of its root.
@@ -165,6 +177,9 @@ public:
     /// Sessions that run, wait or have just ended, and whose info or whose parent's is missing: GET /session/{id}, then
     /// `apply` SessionSeen, or SessionGone when there is no such session.
     [[nodiscard]] std::vector<std::string> wanted() const;
+
+    /// There is something `unsettled` or `wanted`. Costs nothing.
+    [[nodiscard]] bool lacks() const noexcept;
 
     /// The server's process is gone: nothing runs or waits any more. Not for a connection that was merely cut.
     Happenings lost(rt::Instant now);

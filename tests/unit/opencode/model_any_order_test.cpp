@@ -134,6 +134,9 @@ TEST_F(ModelTest, TellsNothingTwiceInAnyOrderOfEvents) {
             ASSERT_LE(model.pending().size(), limits.max_pending);
             ASSERT_EQ(model.counts().permissions + model.counts().questions, model.pending().size());
         }
+        for (unsigned i = 0; i < 8; ++i)
+            model.apply(Event{"t", next_id(), directory, SessionGone{"ses_" + std::to_string(i)}}, now);
+        EXPECT_FALSE(model.watched() || model.lacks()) << "what is gone leaves nothing";
         if (HasFailure()) {
             ADD_FAILURE() << "with seed " << seed;
             return;
