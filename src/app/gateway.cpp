@@ -63,21 +63,23 @@ struct Room {
     std::size_t open_files = 0;
 };
 
-/// A connection takes up to two descriptors. Raises the soft limit as far as that needs and the hard one allows. Where
-/// it is too low all the same, less connections are taken in: a surplus that is refused costs nobody but itself, while
-/// one that takes the last descriptor takes it from a health check, and the gateway is restarted for it.
-Room find_room(std::size_t connections) noexcept {
+/// A connection takes up to two descriptors, and each shard keeps some for clients that vanished. Raises the soft limit
+/// as far as that needs and the hard one allows. Where it is too low all the same, less connections are taken in: a
+/// surplus that is refused costs nobody but itself, while one that takes the last descriptor takes it from a health
+/// check, and the gateway is restarted for it.
+Room find_room(std::size_t connections, std::size_t shards) noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return {connections, 0};
-    rlim_t const wanted = connections * 2 + own_descriptors;
+    rlim_t const others = own_descriptors + shards * proxy::most_departed;
+    rlim_t const wanted = connections * 2 + others;
     if (limit.rlim_cur < wanted) {
         limit.rlim_cur = std::min<rlim_t>(wanted, limit.rlim_max);
         (void)::setrlimit(RLIMIT_NOFILE, &limit);
         (void)::getrlimit(RLIMIT_NOFILE, &limit);
     }
     if (limit.rlim_cur >= wanted) return {connections, limit.rlim_cur};
-    auto const own = std::min(own_descriptors, limit.rlim_cur / 2);
-    return {std::max<std::size_t>((limit.rlim_cur - own) / 2, 1), limit.rlim_cur};
+    auto const kept = std::min(others, limit.rlim_cur / 2);
+    return {std::max<std::size_t>((limit.rlim_cur - kept) / 2, 1), limit.rlim_cur};
 }
 
 }  // namespace
@@ -214,7 +216,7 @@ Exit Gateway::Inside::run() {
 }
 
 void Gateway::Inside::make_room() {
-    auto const room = find_room(config_.limits.connections);
+    auto const room = find_room(config_.limits.connections, config_.threads);
     room_ = room.connections;
     open_files_ = room.open_files;
 }

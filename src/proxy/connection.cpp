@@ -218,8 +218,17 @@ void Connection::drain() {
 }
 
 void Connection::end_lost() {
-    if (client->lost()) client->break_off();
+    if (client->lost()) let_client_go();
     if (upstream && upstream->lost()) upstream->break_off();
+}
+
+void Connection::let_client_go() {
+    // Where the connection's end is the answer's, a FIN would make what was cut look whole.
+    if (shard.draining || (exchange && exchange->ends_with_connection())) {
+        client->break_off();
+    } else {
+        shard.departed.keep(client->let_go(Departed::most_bytes), shard.now());
+    }
 }
 
 void Connection::insist() {

@@ -47,6 +47,7 @@ private:
     rt::Task<Next> end_stream(std::exception_ptr escaped);
     rt::Task<Outcome<wire::Progress>> receive_request_head(ShardState::DeskPtr& desk, Limits const& limits);
     void end_waiting();
+    void let_client_go();
     [[nodiscard]] rt::Duration head_time(Limits const& limits) const;
     rt::Task<Next> refuse_head(Desk& desk, Failure failure, std::string_view method, Snapshot const& snapshot);
     rt::Task<void> linger(rt::Duration time);

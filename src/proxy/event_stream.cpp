@@ -1,5 +1,6 @@
 // An answer without an end. What arrives leaves in the same turn. The upstream is never made to wait for longer than
-// `stall_timeout`, because opencode queues without bound for a reader that stops: such a client is cut off instead.
+// `stall_timeout` without progress, because opencode queues without bound for a reader that stops: such a client is cut
+// off instead.
 #include <algorithm>
 #include <boost/asio/error.hpp>
 
@@ -11,6 +12,10 @@ namespace error = boost::asio::error;
 namespace {
 /// A comment (WHATWG HTML, "Event stream interpretation"): keeps proxies and phones from taking silence for death.
 constexpr std::string_view heartbeat = ": \n\n";
+
+/// What has to arrive at a client in `stall_timeout`, and how often it is looked at.
+constexpr std::uint64_t least_progress = 16 * 1024;
+constexpr std::chrono::seconds progress_look{5};
 
 /// Under a content coding (RFC 9110 §8.4) the bytes are no text in which events end or comments fit.
 bool is_coded(wire::FieldList const& fields) noexcept {
@@ -93,11 +98,7 @@ rt::Task<> Exchange::relay_events() {
     for (;;) {
         if (!compose(events)) co_return;
         if (!events.bytes.empty()) why = client_->write_now(events.bytes);
-        // The whole window has `stall_timeout`: a client that only sips is as harmful as one that stops.
-        if (!why && !events.bytes.empty()) {
-            why = co_await client_->write(events.bytes, rt::Duration::max(),
-                                          shard_.now() + snapshot_->limits.stall_timeout);
-        }
+        if (!why && !events.bytes.empty()) why = co_await write_in_time(events.bytes);
         if (why) co_return reader_failed(why);
         upstream.consume(events.consumed);
         if (events.complete) co_return;
@@ -108,6 +109,25 @@ rt::Task<> Exchange::relay_events() {
         why = co_await upstream.fill();
         if (!heard(events, why)) co_return;
         why = {};
+    }
+}
+
+// A client that only sips is as harmful as one that stops. What counts is what its system has acknowledged: on a slow
+// line the kernel tells of room so seldom that a client that takes all the line gives would look like one that stops.
+rt::Task<error_code> Exchange::write_in_time(rt::Gather& bytes) {
+    auto const time = snapshot_->limits.stall_timeout;
+    auto arrived = client_->arrived();
+    auto until = shard_.now() + time;
+    for (;;) {
+        auto const why =
+            co_await client_->write(bytes, rt::Duration::max(), std::min(until, shard_.now() + progress_look));
+        if (why != Reason::timed_out || client_->interrupted()) co_return why;
+        if (auto const now = client_->arrived(); now - arrived >= least_progress) {
+            arrived = now;
+            until = shard_.now() + time;
+        } else if (shard_.now() >= until) {
+            co_return why;
+        }
     }
 }
 

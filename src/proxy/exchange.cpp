@@ -187,7 +187,7 @@ rt::Task<Outcome<void>> Exchange::borrow_upstream(bool fresh) {
     auto const began = shard_.now();
     auto const until = began + snapshot_->limits.dial;
     auto dialed = co_await snapshot_->dialer->dial(shard_.resources, until, connection_.dialing);
-    if (!dialed && is_shortage(dialed.error()) && shard_.make_room()) {
+    if (!dialed && is_shortage(dialed.error()) && shard_.free_descriptor()) {
         dialed = co_await snapshot_->dialer->dial(shard_.resources, until, connection_.dialing);
     }
     record_.dial += shard_.now() - began;
@@ -437,7 +437,8 @@ rt::Task<Next> Exchange::fail(Failure failure) {
 Failure Exchange::failure_of(rt::Peer const& peer, Side side, Step step, error_code why) const {
     if (peer.interrupted() && why == peer.interrupted()) {
         if (why == Reason::gone) return {Side::client, step, Reason::gone};
-        return {Side::gateway, step, why};
+        bool const asked = step != Step::response_head || upload_complete_;  // or not yet, whole
+        return {Side::gateway, asked ? step : Step::request_body, why};
     }
     if (side == Side::client && why != Reason::timed_out &&
         why.category() != make_error_code(Reason::gone).category()) {

@@ -36,6 +36,8 @@ public:
     rt::Task<void> abandon();
     /// Whether bytes of an answer may have left. Until then it can be told of an end that is forced on it.
     [[nodiscard]] bool answered() const noexcept { return answered_; }
+    /// Whether the client may take the end of the connection for the end of the answer.
+    [[nodiscard]] bool ends_with_connection() const noexcept { return client_1_0_; }
     /// look.cpp: where it stands now.
     [[nodiscard]] rt::Instant began() const noexcept { return started_; }
     [[nodiscard]] ExchangeView look() const;
@@ -83,6 +85,7 @@ private:
     // event_stream.cpp: an answer without one
     rt::Task<Next> open_event_stream();
     rt::Task<> relay_events();
+    rt::Task<error_code> write_in_time(rt::Gather& bytes);
     struct Events;
     [[nodiscard]] bool compose(Events& events);
     [[nodiscard]] bool heard(Events& events, error_code why);

@@ -157,6 +157,7 @@ void Shard::stop_accepting() {
 void Shard::drain() {
     if (std::exchange(inside_->draining, true)) return;
     inside_->upstreams.clear();
+    inside_->departed.clear();
     // A connection may end inside the call and leave the list.
     auto& connections = inside_->connections;
     for (auto it = connections.begin(); it != connections.end();) (it++)->drain();
@@ -168,6 +169,7 @@ void Shard::insist() {
 }
 
 void Shard::end_lost() {
+    inside_->departed.look(inside_->now());
     bool const under_way = inside_->lost_left > 0;
     inside_->lost_left = inside_->connections.size();
     if (!under_way) inside_->end_some_lost();
@@ -180,7 +182,8 @@ void Shard::when_drained(std::function<void()> drained) {
 
 ShardLoad Shard::load() const {
     return {inside_->connections.size(),    inside_->upstreams.idle(), inside_->windows.lent(),
-            inside_->windows.blocks.lent(), inside_->desks_lent,       inside_->deadlines.active()};
+            inside_->windows.blocks.lent(), inside_->desks_lent,       inside_->deadlines.active(),
+            inside_->departed.size()};
 }
 
 ShardView Shard::look(std::size_t most, First first) const { return look_at(*inside_, most, first); }

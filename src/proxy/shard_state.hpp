@@ -3,6 +3,7 @@
 
 #include <boost/intrusive/list.hpp>
 
+#include "departed.hpp"
 #include "ocgate/proxy/shard.hpp"
 #include "ocgate/rt/task_group.hpp"
 #include "upstreams.hpp"
@@ -79,6 +80,8 @@ struct ShardState {
     /// nothing, or takes its time over it, keeps nobody out. False: nobody has waited for `first_request_time`, in
     /// which who means to ask has asked.
     bool make_room();
+    /// The same for want of a descriptor: before anybody who is there, one goes that is kept for a client that is not.
+    bool free_descriptor() { return departed.give_up_one() || make_room(); }
     /// Counts one more connection from this peer, unless many people may stand behind it.
     [[nodiscard]] ClientCount::Taken count_connection(std::string_view peer) const;
 
@@ -94,6 +97,7 @@ struct ShardState {
     std::size_t desks_lent = 0;
     Connections connections;
     Waiting waiting;  ///< of these, who waits for a whole head; the one that has waited longest first
+    Departed departed;
     std::function<void()> drained;
     std::size_t lost_left = 0;  ///< connections that are still to be looked at in this round
     unsigned bulk_seats = 8;    ///< large answers that may fill the kernel's buffers, at this moment

@@ -277,6 +277,7 @@ void Peer::listen(std::function<void()> gone) {
 error_code Peer::write_now(Gather& pieces) {
     if (interrupted_) return interrupted_;
     if (!open_) return error::operation_aborted;
+    if (!socket_ && !wire_) return error::connection_reset;  // let go of
     while (!pieces.empty()) {
         error_code why;
         auto const wanted = pieces.bytes();

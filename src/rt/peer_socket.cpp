@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <cerrno>
 
 #include "ocgate/rt/peer.hpp"
@@ -26,14 +27,14 @@ error_code last_error() noexcept {
 
 }  // namespace
 
-bool prepare_tcp(int socket) noexcept {
+bool prepare_tcp(int socket, int probes) noexcept {
     struct Option {
         int level, name, value;
     };
-    // 15 + 3 * 4 s; not more often while all is well, because a probe wakes a phone's radio.
-    constexpr Option options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 15},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 4}, {IPPROTO_TCP, TCP_KEEPCNT, 3},
+    // After 15 s, then every 4 s; not more often while all is well, because a probe wakes a phone's radio.
+    Option const options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},      {IPPROTO_TCP, TCP_KEEPIDLE, 15},
+        {IPPROTO_TCP, TCP_KEEPINTVL, 4}, {IPPROTO_TCP, TCP_KEEPCNT, probes},
     };
     for (auto const& [level, name, value] : options) {
         if (::setsockopt(socket, level, name, &value, sizeof value) != 0) return false;
@@ -47,6 +48,23 @@ bool prepare_tcp(int socket) noexcept {
 
 bool bound_unsent(int socket, int bytes) noexcept {
     return ::setsockopt(socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes) == 0;
+}
+
+// While nobody is there to answer, TCP_USER_TIMEOUT does what is wanted: it replaces a count of retries, which would
+// end after about a minute when they are 5 s apart.
+void send_end(int socket, std::chrono::milliseconds longest) noexcept {
+    int const none = 0;
+    auto const most = static_cast<unsigned>(longest.count());
+    (void)::setsockopt(socket, SOL_SOCKET, SO_KEEPALIVE, &none, sizeof none);
+    (void)::setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &most, sizeof most);
+    ::shutdown(socket, SHUT_WR);
+}
+
+bool end_arrived(int socket) noexcept {
+    tcp_info now{};
+    socklen_t size = sizeof now;
+    if (::getsockopt(socket, IPPROTO_TCP, TCP_INFO, &now, &size) != 0) return true;
+    return now.tcpi_state != TCP_FIN_WAIT1 && now.tcpi_state != TCP_CLOSING && now.tcpi_state != TCP_LAST_ACK;
 }
 
 std::size_t Peer::try_read(std::span<char> into, error_code& why) noexcept {
@@ -111,8 +129,8 @@ std::uint32_t Peer::in_flight() const noexcept {
 bool Peer::lost(std::chrono::milliseconds silence) noexcept {
     tcp_info now{};
     socklen_t size = sizeof now;
-    // With nothing on its way keep-alive probes find out. A Unix socket has no such thing as a lost other end.
-    bool const known = in_flight() > 0 && ::getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &now, &size) == 0;
+    // A Unix socket has no such thing as a lost other end.
+    bool const known = socket_ && ::getsockopt(socket_.get(), IPPROTO_TCP, TCP_INFO, &now, &size) == 0;
     // Whoever sends is there, whatever becomes of what we send.
     auto const heard = std::min(now.tcpi_last_ack_recv, now.tcpi_last_data_recv);
     // What a full receiver drops is sent again and again as well, more and more seldom, but each time it answers.
@@ -122,6 +140,8 @@ bool Peer::lost(std::chrono::milliseconds silence) noexcept {
         return false;
     }
     if (unanswered_ < lost_looks) ++unanswered_;
+    // With nothing on its way it is keep-alive that probes, and the third probe has a second at least for its answer.
+    if (in_flight() == 0) silence += lost_look;
     return unanswered_ == lost_looks && std::chrono::milliseconds(heard) >= silence;
 }
 
@@ -130,6 +150,22 @@ bool Peer::lost(std::chrono::milliseconds silence) noexcept {
 void Peer::break_off() noexcept {
     sockaddr const nobody{.sa_family = AF_UNSPEC, .sa_data = {}};
     if (socket_) (void)::connect(socket_.get(), &nobody, sizeof nobody);
+}
+
+Descriptor Peer::let_go(std::uint32_t most) noexcept {
+    if (!socket_) return {};
+    Readiness const broken{.readable = true, .writable = true, .ended = true, .broken = true};
+    try {
+        if (in_flight() <= most) {
+            asio::post(resources_.executor, [self = PeerPtr(this), broken] { self->ready(broken); });
+            resources_.poller.remove(socket_.get(), *this);
+            failed_ = ended_ = error::connection_reset;
+            return std::move(socket_);
+        }
+    } catch (...) {  // no memory to tell it
+    }
+    break_off();
+    return {};
 }
 
 void Peer::shutdown_send() noexcept {

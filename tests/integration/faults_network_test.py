@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Hosts that vanish without a word: no FIN, no RST, nothing answers any more. Clients, and opencode's machine.
+"""Hosts that vanish without a word: no FIN, no RST, nothing answers any more. Clients, and opencode's machine. They
+come back.
 
 All of it happens at the same moment and is waited for together, because half a minute is what it takes.
 """
@@ -19,6 +20,8 @@ from kit.wire import Truncated
 
 FOUND_WITHIN = 30.0  # seconds; what is promised
 LONGER = 10.0  # and how much longer it is looked at, to say by how much it was broken
+# Seconds. The gateway's kernel tries every 5; before Linux 6.15 after about as long as the phone was away.
+TOLD_WITHIN = 60.0
 
 
 class GatewayThere(gateway.Gateway):
@@ -83,21 +86,25 @@ class Vanished(unittest.TestCase):
     # ---- what people have open
 
     def open_everything(self, place):
-        """{what: the request as it arrived at opencode}. All of it lasts."""
+        """{what: the request as it arrived at opencode}, and {what: how it ends}. All of it lasts."""
         client, found = place.client, {}
 
         def arrived(what, target):
             found[what] = self.near.wait_asked(target)
 
-        self.keep(EventStream(client, "/events?quiet=1"))
+        quiet = self.keep(EventStream(client, "/events?quiet=1"))
         arrived("an event stream without events", "/events?quiet=1")
-        self.keep(EventStream(client, "/events?every=0.3")).next()
+        lively = self.keep(EventStream(client, "/events?every=0.3"))
+        lively.next()
         arrived("an event stream with events", "/events?every=0.3")
-        self.keep(WebSocket(client, "/pty/quiet")).receive()
+        silent = self.keep(WebSocket(client, "/pty/quiet"))
+        silent.receive()
         arrived("a silent terminal", "/pty/quiet")
-        self.keep(WebSocket(client, "/pty/busy?every=0.3")).receive()
+        busy = self.keep(WebSocket(client, "/pty/busy?every=0.3"))
+        busy.receive()
         arrived("a terminal with output", "/pty/busy?every=0.3")
-        self.addCleanup(place.send("GET", "/held?by=phone").close)
+        held = place.send("GET", "/held?by=phone")
+        self.addCleanup(held.close)
         arrived("a prompt that waits", "/held?by=phone")
         download = place.send("GET", "/flood?by=phone")
         self.addCleanup(download.close)
@@ -107,9 +114,17 @@ class Vanished(unittest.TestCase):
         self.addCleanup(upload.close)
         upload.send(b"u" * 100_000)
         arrived("an upload", "/upload?by=phone")
-        deaf = self.keep(WebSocket(client, "/pty/flood?by=phone"))
+        self.keep(WebSocket(client, "/pty/flood?by=phone"))
         arrived("a terminal that does not read", "/pty/flood?by=phone")
-        return found, deaf
+        # The phone only listens to all of these: it says nothing that could fail.
+        return found, {
+            "an event stream without events": lambda: self.end_of_events(quiet),
+            "an event stream with events": lambda: self.end_of_events(lively),
+            "a silent terminal": silent.closing_code,
+            "a terminal with output": busy.closing_code,
+            "a prompt that waits": lambda: status(held.read_response()),
+            "an upload": lambda: status(upload.read_response()),
+        }
 
     def ends_of(self, found, since, deadline):
         """{what: seconds until opencode was let go of, or None}"""
@@ -180,7 +195,7 @@ class Vanished(unittest.TestCase):
     # ---- the moment
 
     def test_whoever_vanishes_is_found_within_half_a_minute_and_nobody_else_is_cut(self):
-        found, _ = self.open_everything(Place(self.network, "phone", self.gateway, self.address))
+        found, listening = self.open_everything(Place(self.network, "phone", self.gateway, self.address))
         idler = Place(self.network, "idler", self.gateway, self.address).client
         staying = self.keep(WebSocket(idler, "/pty/flood?by=idler"))
         self.near.wait_asked("/pty/flood?by=idler")
@@ -235,6 +250,30 @@ class Vanished(unittest.TestCase):
         print(f"back: answered after {time.monotonic() - back:.2f} s", file=sys.stderr)
         self.to_far.wait_event("upstream_up", 30)
         print(f"back: known to be well after {time.monotonic() - back:.2f} s", file=sys.stderr)
+        self.phone_comes_back(listening)
+
+    def phone_comes_back(self, listening):
+        """It hears that all it had open is over, and that it was no proper end."""
+        self.network.plug_in("phone")
+        since = time.monotonic()
+        threads, outcomes = self.start_all(listening)
+        for thread in threads:
+            thread.join(max(0.0, since + TOLD_WITHIN - time.monotonic()))
+        for what in listening:
+            outcome, after = outcomes.get(what, ("nothing", float("nan")))
+            print(f"phone back: {what}: {outcome} after {after:.1f} s", file=sys.stderr)
+        self.assertEqual(set(outcomes), set(listening), "it waits for ever")
+        said = {what: outcome for what, (outcome, _) in outcomes.items()}
+        for what in ("an event stream without events", "an event stream with events"):
+            self.assertEqual(said[what], "cut", what)
+        for what in ("a silent terminal", "a terminal with output"):
+            self.assertEqual(said[what], 1006, what)
+        for what in ("a prompt that waits", "an upload"):
+            self.assertRegex(said[what], "^(Truncated|ConnectionResetError)", what)
+        # Nothing was kept for longer than that took.
+        while self.network.held_sockets("pod", "phone"):
+            self.assertLess(time.monotonic() - since, TOLD_WITHIN + LONGER, "sockets of a client that knows")
+            time.sleep(0.2)
 
 
 def status(response):

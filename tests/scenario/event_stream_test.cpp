@@ -199,6 +199,23 @@ TEST(EventStream, CutsAClientThatOnlySips) {
     EXPECT_EQ(closed_for(s), Reason::stalled);
 }
 
+TEST(EventStream, KeepsASlowClientForAsLongAsItTakesSixteenKibibytesInTheTime) {
+    Scenario::Options options;
+    options.capacity = 2000;
+    Scenario s(options);
+    begin(s);
+    s.client().stops_reading();
+    s.upstream().sends(chunk("data: " + std::string(200'000, 'x') + "\n\n"));
+    for (int i = 0; i < 150; ++i) {
+        s.client().sip(900);  // a window of 32 KiB takes 36 s
+        s.advance(1s);
+    }
+    EXPECT_FALSE(s.client().closed());
+    s.advance(34s);
+    EXPECT_TRUE(s.client().closed()) << "the progress of before is no credit";
+    EXPECT_EQ(closed_for(s), Reason::stalled);
+}
+
 TEST(EventStream, CutsAClientThatTakesNotEvenTheHead) {
     Scenario::Options options;
     options.capacity = 50;

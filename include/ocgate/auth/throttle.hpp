@@ -16,10 +16,10 @@ namespace ocgate::auth {
 
 /// Counts, in a sliding window, per (client address, user) and per client address over all users: the second stops a
 /// guesser who changes the name with every guess. The same wrong password again is no further guess: `opencode attach`
-/// asks ten times at once before it gives up, and a program with an old password goes on asking. IPv6 addresses are taken by their /64, what one subscriber holds.
-/// Loopback and `unix` are never counted nor throttled, unless they relay for others: whoever is there needs no
-/// guessing, and every local program shares the address. Who has logged in from an address before is let through to be
-/// judged whatever others there do.
+/// asks ten times at once before it gives up, and a program with an old password goes on asking. IPv6 addresses are
+/// taken by their /64, what one subscriber holds. Loopback and `unix` are never counted nor throttled, unless they
+/// relay for others: whoever is there needs no guessing, and every local program shares the address. Who has logged in
+/// from an address before is let through to be judged whatever others there do.
 ///
 /// Memory: three tables of at most `entries`; the least recently used entry is forgotten when one is full. An entry
 /// takes at most 16 bytes per failure of a pair's limit, 8 of an address's, and about 150 bytes besides: no more than

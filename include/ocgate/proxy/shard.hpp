@@ -53,6 +53,7 @@ struct ShardLoad {
     std::size_t blocks_lent = 0;
     std::size_t desks_lent = 0;
     std::size_t deadlines = 0;
+    std::size_t departed = 0;  ///< sockets kept for clients that have vanished
 };
 
 /// What an exchange is doing now. A closed set.
@@ -94,6 +95,9 @@ struct ShardView {
     std::uint64_t request_bytes = 0, response_bytes = 0;  ///< the same: content
 };
 
+/// So many sockets a shard keeps at most for clients that have vanished (src/proxy/departed.hpp).
+inline constexpr std::size_t most_departed = 64;
+
 /// All calls from the shard's own thread.
 class Shard {
 public:
@@ -119,7 +123,8 @@ public:
     void when_drained(std::function<void()> drained);
 
     /// Ends the connections whose other end has vanished without a word. To be called every `rt::lost_look`. Looks at
-    /// some hundred at a time, so that others have their turn.
+    /// some hundred at a time, so that others have their turn. A client's socket is kept a while, `most_departed` of
+    /// them, so that it hears of the end when it is back.
     void end_lost();
 
     [[nodiscard]] ShardLoad load() const;

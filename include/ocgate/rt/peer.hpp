@@ -68,8 +68,10 @@ struct PeerResources {
 /// What every TCP connection of ours is given, accepted or dialed: it sends small messages at once, and a host that
 /// vanished without a word is found out within half a minute: by keep-alive probes while nothing is on its way to it,
 /// by `Peer::lost` while something is. No TCP_USER_TIMEOUT: Linux applies it to the probes of a closed window too, even
-/// when they are answered, and a client that merely does not read would be taken for dead.
-[[nodiscard]] bool prepare_tcp(int socket) noexcept;
+/// when they are answered, and a client that merely does not read would be taken for dead. `probes`: how many may stay
+/// unanswered, one every 4 s, before the kernel itself breaks off, after which nothing reaches the other end any more.
+[[nodiscard]] bool prepare_tcp(int socket, int probes = 3) noexcept;
+constexpr int client_probes = 10;  ///< so that `Peer::lost` finds out first, and `Peer::let_go` has a socket to give
 
 /// How often `Peer::lost` wants to be asked, and for how long nothing at all has to be heard. With a heartbeat every 15
 /// s, whoever vanishes behind one is found within 15 + 3 * 4 s; a hole in the network of 8 s ends nothing.
@@ -80,6 +82,13 @@ constexpr std::chrono::seconds lost_silence{20};
 /// grows stale, is memory all the same, and up to 4 MiB would (tcp_wmem): room would be told of only after a third of
 /// them had left.
 bool bound_unsent(int socket, int bytes) noexcept;
+
+/// Queues the end (FIN) behind what is on its way. Until it arrives the kernel sends all of it again and again, every 5
+/// s at least where Linux is 6.15 or later, else less and less often (every 2 minutes); for `longest` at most.
+void send_end(int socket, std::chrono::milliseconds longest) noexcept;
+/// Whether the other end has it, or cannot have it any more.
+[[nodiscard]] bool end_arrived(int socket) noexcept;
+
 constexpr int usual_unsent = 128 * 1024;
 constexpr int any_unsent = 1 << 30;  ///< as much as the kernel likes
 
@@ -186,12 +195,15 @@ public:
     void forget_wake() noexcept { woken_ = false; }
 
     /// Whether the other end's system seems to have vanished: three looks in a row found it sent again, or a closed
-    /// window probed, without an answer, and nothing at all was heard for `silence`. A client that takes nothing but
-    /// whose system answers is there. Without it TCP would try for a quarter of an hour (tcp_retries2), and until then
-    /// a terminal or an event stream would go on for nobody.
+    /// window or a quiet connection probed, without an answer, and nothing at all was heard for `silence`, on a quiet
+    /// one for a look more. A client that takes nothing but whose system answers is there. Without it TCP would try for
+    /// a quarter of an hour (tcp_retries2), and until then a terminal or an event stream would go on for nobody.
     [[nodiscard]] bool lost(std::chrono::milliseconds silence = lost_silence) noexcept;
     /// Makes of the connection what an RST of the other end's would have made of it; told by epoll, never from inside.
     void break_off() noexcept;
+    /// The same, but the socket is not broken off and goes to the caller; nothing, where more than `most` bytes have
+    /// not arrived yet or there is no socket. What is waited for ends with connection_reset, never from inside.
+    [[nodiscard]] Descriptor let_go(std::uint32_t most) noexcept;
 
     void shutdown_send() noexcept;
     void close() noexcept;
@@ -201,6 +213,8 @@ public:
 
     [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
+    /// Of these, what the other end's system has acknowledged.
+    [[nodiscard]] std::uint64_t arrived() const noexcept { return sent_ - std::min<std::uint64_t>(sent_, in_flight()); }
     /// Starts over: a pooled connection is counted per exchange.
     void count_anew() noexcept { received_ = sent_ = 0; }
     /// From now on also counted there, as it happens. `traffic` outlives the peer.

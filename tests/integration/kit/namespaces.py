@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -99,8 +100,21 @@ class Network:
 
     def unplug(self, place):
         """Cuts its cable to the bridge: nothing arrives any more, either way, and nobody is told."""
+        self._set_cable(place, "down")
+
+    def plug_in(self, place):
+        self._set_cable(place, "up")
+
+    def _set_cable(self, place, state):
         first, port = next(iter(self._places)), f"to{list(self._places).index(place)}"
-        self.ip(first, "link", "set", port, "down")
+        self.ip(first, "link", "set", port, state)
+
+    def held_sockets(self, place, peer):
+        """How many TCP connections of `place` lead to `peer` (IPv4) and belong to a program (proc(5), net/tcp)."""
+        with self.inside(place), open("/proc/thread-self/net/tcp", encoding="ascii") as table:
+            rows = [line.split() for line in table.readlines()[1:]]
+        peer = f"{int.from_bytes(socket.inet_aton(self.address(peer)), sys.byteorder):08X}"
+        return sum(row[2].startswith(peer) and row[9] != "0" for row in rows)
 
     def address(self, place):
         return f"10.87.0.{list(self._places).index(place) + 1}"

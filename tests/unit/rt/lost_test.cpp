@@ -11,6 +11,7 @@
 namespace ocgate::rt {
 namespace {
 using namespace std::chrono_literals;
+using namespace std::string_literals;
 namespace error = asio::error;
 using asio::ip::tcp;
 
@@ -20,6 +21,11 @@ void vanish(tcp::socket& socket) {
     sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
     sock_fprog const program{.len = 1, .filter = &drop};
     ASSERT_EQ(::setsockopt(socket.native_handle(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
+}
+
+void come_back(tcp::socket& socket) {
+    int const unused = 0;
+    ASSERT_EQ(::setsockopt(socket.native_handle(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused), 0);
 }
 
 class Lost : public testing::Test {
@@ -55,6 +61,20 @@ protected:
         return found;
     }
 
+    /// What it still gets to read, and how that ends.
+    std::pair<std::string, error_code> read_on() {
+        std::string seen;
+        error_code why;
+        other->non_blocking(true);
+        std::array<char, 4096> some;
+        EXPECT_TRUE(bench.wait_until([&] {
+            auto const n = other->read_some(asio::buffer(some), why);
+            seen.append(some.data(), n);
+            return why && why != error::would_block;
+        }));
+        return {seen, why};
+    }
+
     test::Bench bench{4096};
     DialBreaker breaker;
     PeerPtr peer;
@@ -83,6 +103,62 @@ TEST_F(Lost, NotWhoeverTakesNothing) {
 }
 
 TEST_F(Lost, NotWhoeverIsSilentWithNothingOnItsWay) { EXPECT_FALSE(ever_lost(3s)); }
+
+// What was on its way and the end behind it arrive when packets pass again, although nobody here knows of it any more.
+TEST_F(Lost, WhoWasLetGoOfHearsOfTheEndWhenItIsBack) {
+    vanish(*other);
+    say("hello?");
+    bool gone = false;
+    peer->listen([&] { gone = true; });
+    auto const kept = peer->let_go(6);
+    ASSERT_TRUE(kept);
+    EXPECT_FALSE(gone) << "never from inside";
+    EXPECT_TRUE(bench.wait_until([&] { return gone; }));
+    EXPECT_EQ(peer->ended(), error::connection_reset);
+    auto const read = bench.start(peer->fill());
+    ASSERT_TRUE(read->has_value());
+    EXPECT_EQ(**read, error::connection_reset);
+    Gather bytes{std::string_view("hello?")};
+    EXPECT_EQ(peer->write_now(bytes), error::connection_reset);
+    EXPECT_FALSE(peer->lost(0s));
+    EXPECT_FALSE(peer->let_go(6)) << "it has gone already";
+    peer->reset();
+    send_end(kept.get(), 15min);
+    EXPECT_FALSE(end_arrived(kept.get()));
+    come_back(*other);
+    EXPECT_EQ(read_on(), std::pair("hello?"s, error_code(error::eof)));
+    EXPECT_TRUE(bench.wait_until([&] { return end_arrived(kept.get()); }));
+}
+
+TEST_F(Lost, WhoeverWaitsForOneThatIsLetGoOfIsTold) {
+    std::string const flood(8'000'000, 'x');
+    Gather bytes{flood};
+    auto const read = bench.start(peer->fill());
+    auto const written = bench.start(peer->write(bytes, 1h));
+    ASSERT_FALSE(*written);
+    ASSERT_TRUE(peer->let_go(~std::uint32_t{0}));
+    bench.settle();
+    ASSERT_TRUE(*read);
+    EXPECT_EQ(**read, error::connection_reset);
+    ASSERT_TRUE(*written);
+    EXPECT_EQ(**written, error::connection_reset);
+}
+
+TEST_F(Lost, NobodyKeepsWhatIsTooMuch) {
+    vanish(*other);
+    say("hello?");
+    EXPECT_FALSE(peer->let_go(5));
+    EXPECT_TRUE(bench.wait_until([&] { return peer->ended() == error::connection_reset; })) << "broken off instead";
+}
+
+TEST_F(Lost, CountsWhatHasArrived) {
+    say("hello");
+    EXPECT_TRUE(bench.wait_until([&] { return peer->arrived() == 5; }));
+    vanish(*other);
+    say("hello?");
+    EXPECT_EQ(peer->sent(), 11u);
+    EXPECT_EQ(peer->arrived(), 5u);
+}
 
 TEST_F(Lost, BreakingOffEndsWhateverIsWaitedFor) {
     vanish(*other);
