@@ -140,9 +140,8 @@ rt::Task<rt::Instant> Courier::Inside::take(Lane& lane, std::size_t room) {
     bool const minded = co_await mind_clock(lane);
     if (!minded) co_return now() + rules.store_pause;
     auto const at = wall_ms();
-    auto lease = [target = lane.target.name, room, at, until = at + rules.lease.count()](Outbox& outbox) {
-        return outbox.lease(target, room, until, at);
-    };
+    auto lease = [target = lane.target.name, room, at, until = at + rules.lease.count(), under_way = lane.under_way](
+                     Outbox& outbox) { return outbox.lease(target, room, until, at, under_way); };
     auto leased = co_await needs.store.run(std::move(lease));
     if (!leased) {
         in_trouble(&lane, leased.error());
@@ -153,11 +152,7 @@ rt::Task<rt::Instant> Courier::Inside::take(Lane& lane, std::size_t room) {
     for (auto& due : leased->due) {
         // What is leased while the courier stops, or the target is being disabled, is taken back at the next start.
         if (stopping) co_return rt::never;
-        auto const& dedupe = due.ticket.dedupe;
-        // Its lease ran out while the outbox could not be told what became of it; it will be.
-        bool const busy = std::find(lane.under_way.begin(), lane.under_way.end(), dedupe) != lane.under_way.end();
-        if (busy) continue;
-        lane.under_way.push_back(dedupe);
+        lane.under_way.push_back(due.ticket.dedupe);
         tasks.spawn(deliver(lane, std::move(due)));
     }
     if (!nothing) co_return now();

@@ -99,9 +99,8 @@ rt::Task<void> Courier::Inside::sweep(Lane& lane, rt::Duration delay) {
     for (std::size_t seen = 0; blocks && seen < most_swept && !stopping;) {
         blocks = false;
         auto const at = wall_ms();
-        auto lease = [target = lane.target.name, at, until = at + rules.lease.count()](Outbox& outbox) {
-            return outbox.lease(target, batch, until, at);
-        };
+        auto lease = [target = lane.target.name, at, until = at + rules.lease.count(), under_way = lane.under_way](
+                         Outbox& outbox) { return outbox.lease(target, batch, until, at, under_way); };
         auto const leased = co_await needs.store.run(std::move(lease));
         if (!leased) co_return in_trouble(&lane, leased.error());
         lane.counts.ended += leased->dropped.size();

@@ -260,6 +260,21 @@ TEST_F(CourierTest, AClockThatIsSetBackDelaysNothing) {
     EXPECT_THAT(times("a"), SizeIs(2));
 }
 
+TEST_F(CourierTest, AClockThatIsSetAheadGivesNothingOutTwice) {
+    add("a");
+    http->script["a"] = [](HttpRequest const&) { return Reply{answer(503), 2s}; };
+    begin();
+    raise("i1", {"a"});
+    wall_moved = 48h;  // its lease is over by that clock, while it is under way
+    raise("i2", {"a"});
+    EXPECT_THAT(times("a"), SizeIs(2));
+    answers("a", answer(200));
+    bench.advance(2s + rules.first_pause * 2);
+    EXPECT_EQ(state("i1>a"), "sent");
+    EXPECT_EQ(state("i2>a"), "sent");
+    EXPECT_THAT(times("a"), SizeIs(4));
+}
+
 TEST_F(CourierTest, AClockThatIsSetBackWhileItIsAwayDelaysNothingEither) {
     add("a");
     answers("a", answer(503));
