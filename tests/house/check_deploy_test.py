@@ -252,7 +252,7 @@ BREACHES = {
     ),
     "a host that gets 421": (
         RUNBOOK, "http://localhost:8080/_ocgate/notifications/targets",
-        "http://127.0.0.1:8080/_ocgate/notifications/targets", "the gateway answers 421 to 127.0.0.1",
+        "http://gateway:8080/_ocgate/notifications/targets", "the gateway answers 421 to gateway",
     ),
     "a compose that finds nothing": (
         RUNBOOK, "docker compose -f docker/compose.yaml stop opencode", "docker compose stop opencode",
