@@ -114,8 +114,9 @@ class Vanished(unittest.TestCase):
         self.addCleanup(upload.close)
         upload.send(b"u" * 100_000)
         arrived("an upload", "/upload?by=phone")
-        self.keep(WebSocket(client, "/pty/flood?by=phone"))
+        unread = self.keep(WebSocket(client, "/pty/flood?by=phone"))
         arrived("a terminal that does not read", "/pty/flood?by=phone")
+        self.not_read = [download, unread.connection]
         # The phone only listens to all of these: it says nothing that could fail.
         return found, {
             "an event stream without events": lambda: self.end_of_events(quiet),
@@ -270,7 +271,10 @@ class Vanished(unittest.TestCase):
             self.assertEqual(said[what], 1006, what)
         for what in ("a prompt that waits", "an upload"):
             self.assertRegex(said[what], "^(Truncated|ConnectionResetError)", what)
-        # Nothing was kept for longer than that took.
+        # Nothing is kept for longer than that took. What a client does not read, perhaps little enough to be kept, and the
+        # end behind it, it can only drop.
+        for connection in self.not_read:
+            connection.close()
         while self.network.held_sockets("pod", "phone"):
             self.assertLess(time.monotonic() - since, TOLD_WITHIN + LONGER, "sockets of a client that knows")
             time.sleep(0.2)
