@@ -15,7 +15,7 @@ std::string numbered(char const* kind, int n) { return kind + std::to_string(n);
 
 TEST_F(ModelTest, AnEventCostsTheSameHoweverManySessionsRun) {
     for (int i = 0; i < many; ++i) {
-        directory = numbered("/work/", i % 100);
+        directory = numbered("/workspaces/", i % 100);
         // Every other one is a subagent's.
         session(numbered("ses_", i), i % 2 ? numbered("ses_", i - 1) : std::string());
         busy(numbered("ses_", i));
