@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "ocgate/notify/sinks.hpp"
@@ -318,7 +319,7 @@ TEST_F(OwnPagesTest, WhatOpencodeNamesIsShownWithoutItsCommandsAndASubagentIsMut
                      {"metadata", {{"command", "ls \x1b]0;x\x07"}}},
                      {"always", json::array()}};
     json const payload{{"type", "permission.asked"}, {"properties", asked}};
-    hear({session("ses_1", "", "Fix\x1b[31m it"), session("ses_2", "ses_1", "helper"),
+    hear({session("ses_1", "", "Fix\x1b[31m\u009b\u202e it"), session("ses_2", "ses_1", "helper"),
           json{{"directory", "/w"}, {"payload", payload}}.dump()});
     auto const sessions = json::parse(ask("GET", "/sessions").body);
     EXPECT_EQ(sessions["connected"], true);
@@ -328,8 +329,13 @@ TEST_F(OwnPagesTest, WhatOpencodeNamesIsShownWithoutItsCommandsAndASubagentIsMut
     EXPECT_EQ(waiting[0]["session"]["id"], "ses_1") << "named after its root";
     EXPECT_EQ(waiting[0]["asked_by"], "ses_2");
     for (auto const* page : {"/sessions", "/pending"}) {
+        // As JSON it is escaped: U+009B begins a terminal's command as ESC [ does, U+202E turns what follows round.
+        auto const as_json = ask("GET", page).body;
+        EXPECT_THAT(as_json, HasSubstr(R"(Fix\u001b[31m\u009b\u202e it)")) << page;
+        EXPECT_TRUE(
+            std::all_of(as_json.begin(), as_json.end(), [](char c) { return static_cast<signed char>(c) > 0; }));
         auto const table = ask("GET", page, {}, {}, "text/plain").body;
-        EXPECT_THAT(table, HasSubstr("Fix [31m it")) << page;
+        EXPECT_THAT(table, HasSubstr("Fix [31m  it")) << page;
         EXPECT_EQ(table.find_first_of("\x1b\x07"), std::string::npos) << page;
     }
     auto const muted = json::parse(mute(R"({"for":"1h","session":"ses_2"})").body)["mutes"];

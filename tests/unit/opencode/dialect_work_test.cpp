@@ -53,6 +53,16 @@ TEST(Work, TheEndOfATool) {
         "m/c");
 }
 
+/// In nanoseconds they have to fit into 64 bits: what is made of them is added to, and told.
+TEST(Work, TimesAreWhatAClockCanHold) {
+    constexpr auto most = std::chrono::nanoseconds::max() / std::chrono::milliseconds(1);
+    for (auto const& [said, read] : {std::pair{"9223372036854775807", most}, std::pair{"-9223372036854775808", -most},
+                                     std::pair{"1e300", most}, std::pair{"1795000000000", 1'795'000'000'000}}) {
+        auto const done = part(tool(R"({"status":"completed","time":{"end":)" + std::string(said) + "}}"));
+        EXPECT_EQ(as<ToolEnded>(done).ended_ms, read) << said;
+    }
+}
+
 TEST(Work, AToolThatRunsIsNotRead) {
     EXPECT_TRUE(is<Ignored>(part(tool(R"({"status":"pending","input":{},"raw":""})"))));
     EXPECT_TRUE(is<Ignored>(
