@@ -450,15 +450,23 @@ class Pages(Configured):
         self.reply(asked)
         self.until("session.idle")
 
-    def test_a_disabled_target_is_enabled_by_hand(self):
+    def test_a_403_that_passes_is_asked_again(self):
         self.ntfy.answer_with(403, {"code": 40301, "http": 403, "error": "forbidden"})
+        self.prompt(bash("echo asked twice"))
+        asked = self.until("permission.asked")
+        self.wait_told("echo asked twice")
+        self.reply(asked)
+        self.until("session.idle")
+
+    def test_a_disabled_target_is_enabled_by_hand(self):
+        self.ntfy.answer_with(401, {"code": 40101, "http": 401, "error": "unauthorized"})
         self.client.post("/_ocgate/notifications/test", {"target": "ntfy"})
 
         def target():
             targets = self.client.get_json("/_ocgate/notifications")["targets"]
             return next(t for t in targets if t["name"] == "ntfy")
 
-        self.assertIn("403", target()["disabled"])
+        self.assertIn("401", target()["disabled"])
         asked = len(self.ntfy.requests)
         (result,) = self.client.post_json("/_ocgate/notifications/test", {"target": "ntfy"})["targets"]
         self.assertEqual(result["result"], "failed")

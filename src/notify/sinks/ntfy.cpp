@@ -17,6 +17,7 @@ constexpr std::size_t max_title_bytes = 200;
 constexpr std::size_t max_body_bytes = 8000;  ///< of the whole JSON; the server takes 8192
 constexpr std::size_t max_plain_bytes = 500;
 constexpr std::size_t max_link_bytes = 512;
+constexpr auto doubt = 5s;  ///< between a first 403 and the one that is believed
 
 struct Tag {
     std::string_view event, tag;
@@ -138,6 +139,7 @@ private:
             return {.kind = Verdict::Kind::retry,
                     .why = response.whole ? "what answered is no ntfy server (no message id)" : cut_before_the_id};
         }
+        forbidden_ms_.reset();
         if (clears) return {.kind = Verdict::Kind::delivered};
         auto const sequence = string_in(json::parse(request.body, nullptr, false), "sequence_id");
         if (!sequence.empty() && id != sequence) sequences_ = !string_in(answer, "sequence_id").empty();
@@ -154,8 +156,7 @@ private:
         // The server's own codes begin with the status.
         if ((status == 401 || status == 403) && code / 100 != status) return not_its_own(told, "ntfy");
         if (status == 401) return {.kind = Kind::disable, .why = told + ": token or password is wrong"};
-        if (status == 403)
-            return {.kind = Kind::disable, .why = told + ": not allowed to publish to this topic, or no credentials"};
+        if (status == 403) return forbidden(told);
         if (code == 40401) return {.kind = Kind::disable, .why = told + ": no ntfy server at this address"};
         // 50701: this topic is for UnifiedPush only. Any other 507 is of a server or proxy that is full.
         if (auto const usual = usual_verdict(response, wall_); usual && code != 50701) return *usual;
@@ -163,6 +164,19 @@ private:
         if (status == 404) return {.kind = Kind::retry, .why = told + ", and not by ntfy"};
         if (clears) return {.kind = Kind::gone, .why = told + ": cannot be taken back"};
         return {.kind = Kind::rejected, .why = told + ": the message was refused"};
+    }
+
+    // The server says so as well when its table of users could not be read at that moment, so it is asked once more
+    // before nothing is sent for good. What was under way with the first one says no more than that.
+    Verdict forbidden(std::string told) {
+        using Kind = Verdict::Kind;
+        told += ": not allowed to publish to this topic, or no credentials";
+        auto const now = unix_ms(wall_);
+        if (!forbidden_ms_) forbidden_ms_ = now;
+        if (std::abs(now - *forbidden_ms_) < std::chrono::milliseconds(doubt).count())
+            return {.kind = Kind::retry, .wait = doubt, .pause = Verdict::Pause::target, .why = std::move(told)};
+        forbidden_ms_.reset();
+        return {.kind = Kind::disable, .why = std::move(told)};
     }
 
     Verdict throttled(HttpResponse const& response, std::int64_t code, std::string const& told) {
@@ -189,6 +203,7 @@ private:
     WallClock wall_;
     bool sequences_ = true;  ///< until an answer shows otherwise
     std::int64_t narrow_until_ms_ = 0;
+    std::optional<std::int64_t> forbidden_ms_;  ///< when the first 403 came that nothing delivered has followed
 };
 
 constexpr std::string_view taken_topics[] = {"docs",    "static",   "file",   "app",   "metrics",

@@ -237,7 +237,7 @@ TEST(Ntfy, EachCodeHasItsVerdict) {
         {429, 42901, Kind::retry, 5s, Pause::target},      {429, 42908, Kind::retry, 14h, Pause::target},
         {429, 42909, Kind::disable, 0s, Pause::delivery},  {429, 42904, Kind::retry, 60s, Pause::target},
         {429, 42911, Kind::retry, 60s, Pause::target},     {429, 42999, Kind::retry, 0s, Pause::delivery},
-        {401, 40101, Kind::disable, 0s, Pause::delivery},  {403, 40301, Kind::disable, 0s, Pause::delivery},
+        {401, 40101, Kind::disable, 0s, Pause::delivery},  {403, 40301, Kind::retry, 5s, Pause::target},
         {404, 40401, Kind::disable, 0s, Pause::delivery},  {400, 40014, Kind::rejected, 0s, Pause::delivery},
         {400, 40024, Kind::rejected, 0s, Pause::delivery}, {413, 41303, Kind::rejected, 0s, Pause::delivery},
         {507, 50701, Kind::rejected, 0s, Pause::delivery}, {507, 0, Kind::retry, 0s, Pause::delivery},
@@ -253,6 +253,28 @@ TEST(Ntfy, EachCodeHasItsVerdict) {
         EXPECT_EQ(verdict.pause, row.pause) << row.status << '/' << row.code;
         EXPECT_THAT(verdict.why, HasSubstr(std::to_string(row.status)));
     }
+}
+
+// The server answers 403 to whatever keeps it from reading its table of users, and not only to "no".
+TEST(Ntfy, ASecond403IsBelieved) {
+    auto now = test_now_s;
+    auto const sink = make_ntfy(settings(), [&] { return standing(now)(); });
+    auto const request = sink->publish(permission_message(), delivery());
+    auto const no = answer(403, error_body(40301));
+    auto const asked = [&] { return sink->judge(request, no).kind; };
+    EXPECT_EQ(asked(), Kind::retry);
+    EXPECT_EQ(asked(), Kind::retry) << "it was under way with the first";
+    now += 4;
+    EXPECT_EQ(asked(), Kind::retry);
+    now += 1;
+    EXPECT_EQ(sink->judge(request, answer(503)).kind, Kind::retry) << "neither yes nor no";
+    EXPECT_EQ(asked(), Kind::disable);
+    EXPECT_EQ(asked(), Kind::retry) << "whoever enables it again has a doubt of their own";
+    now += 5;
+    EXPECT_EQ(sink->judge(request, answer(200, R"({"id":"a1"})")).kind, Kind::delivered);
+    EXPECT_EQ(asked(), Kind::retry) << "it was let in meanwhile";
+    now -= 3600;  // the clock was set back
+    EXPECT_EQ(asked(), Kind::disable);
 }
 
 TEST(Ntfy, AnAnswerThatIsCutOffCountsIfItHoldsTheId) {
@@ -297,7 +319,7 @@ TEST(Ntfy, WhatAProxySaysIsNotTheServersWord) {
             EXPECT_THAT(refused.why, HasSubstr("not by ntfy"));
         }
         EXPECT_EQ(sink->judge(request, answer(status, error_body(static_cast<int>(status) * 100 + 9))).kind,
-                  Kind::disable);
+                  status == 401 ? Kind::disable : Kind::retry);
     }
     auto const busy = sink->judge(request, answer(503, page, {{"retry-after", "120"}}));
     EXPECT_EQ(busy.wait, 120s);

@@ -175,10 +175,10 @@ TEST_F(StrictFakes, DiscordsAnswersMeanWhatTheyMean) {
     EXPECT_EQ(publish().kind, Kind::disable);
 }
 
-std::unique_ptr<Sink> ntfy_of(StandIn& fake, std::string_view token) {
+std::unique_ptr<Sink> ntfy_of(StandIn& fake, std::string_view token, WallClock wall = standing()) {
     auto settings = ntfy_at("oc-alerts", fake.ask("fake.url").get<std::string>()).value();
     settings.token = Secret(std::string(token));
-    return make_ntfy(std::move(settings), standing());
+    return make_ntfy(std::move(settings), std::move(wall));
 }
 
 TEST_F(StrictFakes, NtfyTakesAMessageItsReplacementAndItsEnd) {
@@ -201,7 +201,10 @@ TEST_F(StrictFakes, NtfyTakesAMessageItsReplacementAndItsEnd) {
     }
     auto const wrong = ntfy_of(fake, "tk_wrong");
     EXPECT_EQ(send(*wrong, wrong->publish(permission_message(), delivery())).kind, Kind::disable);
-    auto const nobody = ntfy_of(fake, "");
+    auto now = test_now_s;
+    auto const nobody = ntfy_of(fake, "", [&] { return standing(now)(); });
+    EXPECT_EQ(send(*nobody, nobody->publish(permission_message(), delivery())).kind, Kind::retry);
+    now += 5;
     EXPECT_EQ(send(*nobody, nobody->publish(permission_message(), delivery())).kind, Kind::disable);
 }
 
