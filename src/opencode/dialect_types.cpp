@@ -125,6 +125,11 @@ std::string_view type_of_long(std::string_view head) noexcept {
     std::string_view key;
     for (std::size_t at = 0; at < head.size();) {
         char const c = head[at];
+        if (depth == 0 && c != '{') {
+            if (c != ' ' && c != '\t' && c != '\r' && c != '\n') return {};  // an event is an object
+            ++at;
+            continue;
+        }
         if (c == '"') {
             std::string_view text;
             if (!take_string(head, at, text)) return {};
@@ -138,7 +143,6 @@ std::string_view type_of_long(std::string_view head) noexcept {
         }
         ++at;
         if (c == '{' || c == '[') {
-            if (depth == 0 && c == '[') return {};
             if (depth == 1) in_payload = c == '{' && key == "payload";
             ++depth;
             key_next = c == '{';

@@ -58,7 +58,8 @@ void json_stays(std::string const& form, std::string const& value) {
     auto const again = json::parse(text, nullptr, false);
     MUST(!again.is_discarded());
     auto const before = json::parse(form);
-    MUST(before.is_string() || (before.type() == again.type() && before.size() == again.size()));
+    bool const number = before.is_number() && again.is_number();  // -0 is an integer and 0 an unsigned one
+    MUST(before.is_string() || number || (before.type() == again.type() && before.size() == again.size()));
     if (before.is_object())
         for (auto const& [name, ignored] : before.items()) MUST(again.contains(name));
 }

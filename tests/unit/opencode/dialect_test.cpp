@@ -315,7 +315,8 @@ TEST(TypeOfLong, IsNotTakenFromElsewhere) {
          {R"({"properties":{"type":"no"},"id":"evt_1")", R"({"x":[{"type":"no"}])", R"([{"type":"no"}])",
           R"({"payload":{"properties":{"type":"no"})", R"({"payload":["type","no"])", R"({"x":"type","y":"no"})",
           R"({"type":{"type":"no"}})", R"({"type":7,"x":"no")", R"({"type":"has space"})", R"({"type":""})",
-          R"({"other":{"type":"no"}})", R"("type")", "type", "{\"type\":\"cut", "{\"type\":\"esc\\\"aped\"}"}) {
+          R"({"other":{"type":"no"}})", R"("type")", "type", "{\"type\":\"cut", "{\"type\":\"esc\\\"aped\"}",
+          R"(1,"part":{"type":"no"})", R"("x":{"type":"no"})"}) {
         EXPECT_EQ(type_of_long(text), "") << text;
     }
     EXPECT_EQ(type_of_long(R"({"type":")" + std::string(65, 'x') + R"("})"), "");
