@@ -258,6 +258,8 @@ Parsed<JsonTemplate> JsonTemplate::parse(std::string_view text) {
         document = json::parse(text);
     } catch (json::parse_error const& error) {
         return TemplateError{error.byte, "not JSON here"};
+    } catch (json::out_of_range const&) {
+        return TemplateError{0, "a number in it is too large"};
     }
     auto root = Node::read(document, 0);
     if (!root) return root.error();
