@@ -86,6 +86,11 @@ struct Meant {
     bool websocket;
 };
 
+/// Once more, on a new connection, when the pooled one was dead.
+bool repeatable(Meant const& meant) {
+    return meant.content.empty() && meant.method != "POST" && meant.method != "PATCH";
+}
+
 /// Heads as the gateway reads them (they have targets of their own), contents read here.
 std::vector<Meant> meant_by(std::string_view sent, wire::HeadLimits const& limits) {
     std::vector<Meant> all;
@@ -299,16 +304,19 @@ private:
         std::map<std::string, Asked> by_id;
         std::vector<std::vector<Meant>> meant;
         std::vector<std::size_t> begun(clients_.size());
+        std::size_t may_arrive = 0;
         for (auto const& sent : sent_) meant.push_back(meant_by(sent, limits_of(setting_, 0).request));
         for (auto const& one : all) {
             auto const k = static_cast<std::size_t>(one.client_address.back() - '0');
             MUST(k < clients_.size() && begun[k] < meant[k].size());
             auto const& asked = meant[k][begun[k]++];
             MUST(one.method == asked.method && one.path == asked.target.substr(0, asked.target.find('?')));
+            may_arrive += repeatable(asked) ? 2 : 1;
             bool const chosen = s_.door().trusts_peer;  // clients choose their ids, and may choose one twice
             MUST(by_id.emplace(one.request_id, Asked{&one, asked, k}).second || chosen);
         }
         for (std::size_t k = 0; k < s_.upstreams(); ++k) check_upstream(s_.upstream(k).received(), by_id);
+        MUST(arrived_ <= may_arrive);
         for (std::size_t k = 0; k < clients_.size(); ++k) check_client(heard_[k], meant[k]);
     }
 
@@ -337,6 +345,7 @@ private:
             auto const found = by_id.find(request.find("x-request-id"));
             MUST(found != by_id.end());
             auto& asked = found->second;
+            ++arrived_;
             if (s_.door().trusts_peer) {
                 if (upgrade) return;
                 continue;
@@ -345,9 +354,7 @@ private:
             MUST(method == asked.meant.method);
             MUST(target.substr(0, target.find('?')) == asked.finished->path);
             MUST(asked.meant.content.starts_with(request.content));
-            // Once; or once more, on a new connection, when the pooled one was dead and it may be repeated.
-            bool const repeatable = asked.meant.content.empty() && method != "POST" && method != "PATCH";
-            MUST(++asked.arrived == 1 || (asked.arrived == 2 && repeatable));
+            MUST(++asked.arrived == 1 || (asked.arrived == 2 && repeatable(asked.meant)));
             if (!upgrade) continue;
             MUST(asked.meant.websocket && method == "GET");
             auto const behind = std::string_view(sent_[asked.client]).substr(asked.meant.behind);
@@ -386,6 +393,7 @@ private:
     Scenario s_;
     std::vector<End*> clients_;
     std::vector<std::string> sent_, heard_;
+    std::size_t arrived_ = 0;  ///< at all upstreams
     bool shut_ = false;
 };
 

@@ -20,6 +20,7 @@ import sys
 from pathlib import Path
 
 SKIPPED = 77
+COMPILED_IN = {"libboost1.81-dev", "nlohmann-json3-dev", "libcli11-dev"}
 
 
 class CannotRun(Exception):
@@ -158,6 +159,8 @@ def materials(program):
     for library in elf.needed:
         if library not in files:
             yield f"{path.name} does not name {library}"
+    for name in COMPILED_IN - {one["name"] for one in components.values()}:
+        yield f"{path.name} does not name {name}, which is compiled in"
     for one in components.values():
         if installed_version(one["name"]) != one["version"]:
             yield f"{path.name} says {one['name']} {one['version']}; {installed_version(one['name'])} is installed"

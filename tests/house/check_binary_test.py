@@ -140,6 +140,12 @@ class Materials(unittest.TestCase):
     def test_a_library_that_is_left_out_is_told(self):
         self.assertIn("libssl.so.3", self.breaches(lambda bill: bill["components"].remove(self.of(bill, "libssl3"))))
 
+    def test_what_is_compiled_in_is_told_when_it_is_left_out(self):
+        for name in check_binary.COMPILED_IN:
+            with self.subTest(name):
+                self.setUp()
+                self.assertIn(name, self.breaches(lambda bill: bill["components"].remove(self.of(bill, name))))
+
     def test_the_bill_of_another_build_is_told(self):
         shutil.copy("/usr/bin/env", self.program)
         self.assertIn("another build", self.breaches())
