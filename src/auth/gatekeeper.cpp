@@ -174,7 +174,7 @@ struct Gatekeeper::State {
     BoundedTable<std::string> here;  ///< Login::here of logins that were right, with the user's name
     struct Nothing {};
     BoundedTable<Nothing> right;  ///< Login::right of the same
-    BoundedTable<Nothing> wrong;  ///< Login::flight of logins whose hash was not right: a repeated one costs none
+    BoundedTable<Nothing> wrong;  ///< Login::right of logins whose hash was not: the same again costs none
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
 };
 
@@ -260,7 +260,7 @@ Decision Gatekeeper::State::by_credentials(Visit const& visit, Decision decision
         return decision;
     }
 
-    auto const attempt = parts.throttle->attempt(source, user, password, now);
+    auto const attempt = parts.throttle->attempt(source, user, password, now, false);
     if (attempt.wait.count() > 0)
         return refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait), known(user));
     if (!matches) return call_wrong(visit, std::move(decision), user);
@@ -311,12 +311,13 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             co_return state->refuse(visit, std::move(decision), AuthResult::queue_full, queue_is_full(),
                                     state->known(user));
         }
-        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now());
+        bool const known = state->wrong.find(login->right) != nullptr;
+        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now(), !known);
         if (attempt.wait.count() > 0)
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
                                     state->known(user));
 
-        if (attempt.repeated && state->wrong.find(login->flight) != nullptr) {
+        if (attempt.repeated) {
             if (flight) flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }
@@ -349,7 +350,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             continue;  // the accounts changed meanwhile: judged anew by those that hold now
         }
         if (!*matches) {
-            state->wrong.put(login->flight, {});
+            state->wrong.put(login->right, {});
             flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }

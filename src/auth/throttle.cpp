@@ -90,7 +90,7 @@ struct Throttle::Tables {
         return longest;
     }
 
-    /// Part of it is enough: two of the few that are remembered for a pair are not alike.
+    /// Part of it is enough: two passwords of the few that are remembered for a pair are not alike by chance.
     [[nodiscard]] static std::uint64_t guess_of(Digest const& pass) {
         std::uint64_t guess = 0;
         std::memcpy(&guess, pass.data(), sizeof guess);
@@ -142,7 +142,8 @@ std::chrono::seconds Throttle::blocked(Source source, std::string_view user, std
     return wait;
 }
 
-Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::string_view password, rt::Instant now) {
+Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::string_view password, rt::Instant now,
+                                    bool costly) {
     Origin const origin(source);
     std::lock_guard const lock(tables_->mutex);
     if (!tables_->watches(origin)) return {};
@@ -154,7 +155,7 @@ Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::s
     auto const pair = tables_->pair_of(origin, user);
     auto const guess = Tables::guess_of(pass);
     auto const* const guesses = tables_->pairs.find(pair);
-    if (guesses != nullptr &&
+    if (!costly && guesses != nullptr &&
         std::any_of(guesses->begin(), guesses->end(), [&](Guess const& one) { return one.password == guess; }))
         return {std::chrono::seconds{0}, false, true, now};
     auto const& settings = tables_->settings;

@@ -50,14 +50,15 @@ public:
     struct Attempt {
         std::chrono::seconds wait{0};  ///< 0: judge it
         bool counted = false;          ///< as failed, until `passed` or `withdrawn`
-        bool repeated = false;         ///< this password is counted already: judge it, or know that it was wrong
+        bool repeated = false;         ///< this password is counted already
         rt::Instant when{};
     };
 
     /// The same, and when nothing blocks it the attempt counts as failed from now on, so that guesses under way at the
     /// same time cannot outrun the count. One that is let through past a limit is not counted: nobody guesses what has
-    /// been right before.
-    [[nodiscard]] Attempt attempt(Source source, std::string_view user, std::string_view password, rt::Instant now);
+    /// been right before. `costly`: to judge it takes a hash, so that the same password again counts again.
+    [[nodiscard]] Attempt attempt(Source source, std::string_view user, std::string_view password, rt::Instant now,
+                                  bool costly = false);
 
     /// The attempt was right: it is taken back, and this login is remembered for this address.
     void passed(Source source, std::string_view user, std::string_view password, Attempt const& attempt);

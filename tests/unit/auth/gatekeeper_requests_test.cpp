@@ -80,7 +80,7 @@ TEST_F(GatekeeperTest, FilesAreAnybodysContentHoweverOneLoggedIn) {
     Gate gate(settings);
     for (auto const& credentials : {login("cem", "plain"), login("cem", "plain"), login("ann", "right")}) {
         Request const request("GET /file", {credentials});
-        for (std::uint16_t const route : {7, 8}) {
+        for (auto const route : {std::uint16_t{7}, std::uint16_t{8}}) {
             proxy::Visit const visit{request.head(), "192.0.2.1", "r1", route};
             auto const decision = gate.keeper->consider(visit);
             EXPECT_EQ(decision.foreign_content, route == 7);

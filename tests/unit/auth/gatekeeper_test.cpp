@@ -133,6 +133,33 @@ TEST_F(GatekeeperTest, AnOldPasswordLocksNobodyOut) {
     }
 }
 
+/// The throttle takes a /64 for one guesser: what is a repeated guess of it must not cost a hash for each address.
+TEST_F(GatekeeperTest, TheSamePasswordFromEachAddressOfAHostCostsOneHash) {
+    Gate gate(settings);
+    Request const request("GET /", {login("ann", "wrong")});
+    auto const before = crypt_calls();
+    for (int i = 1; i <= 50; ++i) EXPECT_EQ(status(gate.ask(request, "2001:db8::" + std::to_string(i))), 401U) << i;
+    EXPECT_EQ(crypt_calls(), before + 1);
+}
+
+/// What is remembered of wrong passwords is bounded: who asks for more of them in turn is counted again.
+TEST_F(GatekeeperTest, WhatIsRememberedNoMoreIsCountedAgain) {
+    Gate gate(settings);
+    auto const before = crypt_calls();
+    auto const everybody = [&] {
+        unsigned judged = 0;
+        for (int i = 0; i < 1200; ++i) {
+            auto const from = "198.51.100." + std::to_string(i / 100);
+            judged += status(gate.ask(Request("GET /", {login("u" + std::to_string(i), "wrong")}), from)) == 401;
+        }
+        return judged;
+    };
+    EXPECT_EQ(everybody(), 1200U);
+    for (int i = 0; i < 12; ++i) everybody();
+    EXPECT_EQ(everybody(), 0U);
+    EXPECT_LT(crypt_calls(), before + 3000);
+}
+
 // No clock is asked: the proof that an unknown name costs what a known one does is the count of hashes.
 TEST_F(GatekeeperTest, UnknownUsersCostTheSameHash) {
     Gate gate(settings);
