@@ -12,7 +12,8 @@ namespace ocgate::proxy {
 /// A client whose network was away has heard nothing of the end of its connection, and one that only reads would wait
 /// for ever. So while opencode and the memory are let go of, the kernel keeps the socket, with what is on its way and a
 /// FIN behind it, and goes on resending: as soon as packets pass again the client sees its answer cut short, and
-/// reconnects. Bounded in number, in time, and in what the kernel holds; none of them is ever read.
+/// reconnects. Bounded in number, in time, and in what the kernel holds; none of them is ever read. Those that make
+/// room, and those whose time is over, are reset: nothing is held of them any more.
 class Departed {
 public:
     static constexpr std::size_t most = most_departed;

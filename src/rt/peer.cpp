@@ -376,8 +376,7 @@ void Peer::reset() noexcept {
     if (wire_) {
         wire_->reset();
     } else if (socket_) {
-        linger const at_once{.l_onoff = 1, .l_linger = 0};
-        ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        reset_when_closed(socket_.get());
     }
     close();
 }

@@ -60,6 +60,11 @@ void send_end(int socket, std::chrono::milliseconds longest) noexcept {
     ::shutdown(socket, SHUT_WR);
 }
 
+void reset_when_closed(int socket) noexcept {
+    linger const at_once{.l_onoff = 1, .l_linger = 0};
+    (void)::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
 bool end_arrived(int socket) noexcept {
     tcp_info now{};
     socklen_t size = sizeof now;

@@ -86,6 +86,8 @@ bool bound_unsent(int socket, int bytes) noexcept;
 /// Queues the end (FIN) behind what is on its way. Until it arrives the kernel sends all of it again and again, every 5
 /// s at least where Linux is 6.15 or later, else less and less often (every 2 minutes); for `longest` at most.
 void send_end(int socket, std::chrono::milliseconds longest) noexcept;
+/// Closing it frees all it holds at once, and sends a reset. Else the kernel goes on sending an end for its `longest`.
+void reset_when_closed(int socket) noexcept;
 /// Whether the other end has it, or cannot have it any more.
 [[nodiscard]] bool end_arrived(int socket) noexcept;
 
