@@ -20,8 +20,8 @@ std::int64_t Center::now_ms() const {
 
 // ---- what is written, in order
 
-void Center::then(Step step, std::size_t facts_bytes) {
-    steps_.push_back({std::move(step), Weighed(held_bytes_, apiece + facts_bytes)});
+void Center::then(Step step, std::size_t bytes) {
+    steps_.push_back({std::move(step), Weighed(held_bytes_, apiece + bytes)});
     if (std::exchange(working_, true)) return;
     auto task = work(this);
     rt::spawn(needs_.executor, std::move(task), [this](std::exception_ptr const& error) {
@@ -232,6 +232,7 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
     }
     auto const began = std::max(active.hold_end(), active.began);
     bool const measured = !later;
+    auto const weight = active.raised.facts.size() + deliveries.size() * per_target;
     auto step = [this, what = active.shared, wanted = std::move(deliveries), began,
                  measured]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
@@ -248,7 +249,7 @@ void Center::publish(Active& active, std::size_t waiting, bool later) {
         for (auto const& delivery : all) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
     };
-    then(std::move(step), active.raised.facts.size());
+    then(std::move(step), weight);
 }
 
 /// And whoever is told of a block in the place of those that are down at this moment, under the name that
@@ -270,7 +271,8 @@ std::vector<NewDelivery> Center::with_stand_ins(std::vector<NewDelivery> const& 
 
 /// Further deliveries of what is open.
 void Center::enqueue(Active const& active, std::vector<NewDelivery> deliveries) {
-    then([this, key = active.raised.key, deliveries = std::move(deliveries)]() -> rt::Task<Kept<void>> {
+    auto const weight = deliveries.size() * per_target;
+    auto step = [this, key = active.raised.key, deliveries = std::move(deliveries)]() -> rt::Task<Kept<void>> {
         auto const at = now_ms();
         auto job = [key, deliveries, at](Outbox& outbox) { return outbox.enqueue(key, deliveries, std::nullopt, at); };
         auto change = co_await needs_.store.run(std::move(job));
@@ -278,7 +280,8 @@ void Center::enqueue(Active const& active, std::vector<NewDelivery> deliveries) 
         if (needs_.written) needs_.written(*change);
         for (auto const& delivery : deliveries) needs_.courier.wake(delivery.target);
         co_return Kept<void>{};
-    });
+    };
+    then(std::move(step), weight);
 }
 
 void Center::remind(Active& active) {

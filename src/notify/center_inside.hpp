@@ -12,7 +12,7 @@ struct Center::Active {
     Active(Center& center, std::shared_ptr<Raised const> r, Handling h, rt::Instant now)
         : shared(std::move(r)),
           raised(*shared),
-          weighed(center.held_bytes_, Center::apiece + raised.facts.size()),
+          weighed(center.held_bytes_, Center::apiece + raised.facts.size() + h.targets.size() * Center::per_target),
           handling(std::move(h)),
           began(now),
           held_from(now),

@@ -11,15 +11,12 @@ Kept<Leased> Outbox::lease(std::string_view target, std::size_t most, std::int64
     return in.transact("leasing", [&] {
         Leased leased;
         if (auto row = in.is_disabled.rows(target); row.next()) return leased;
-        // Of incidents that ended while these were under way, and nobody said what became of them.
+        // Of incidents that ended while these were under way, and nobody said what became of them. Those that are under
+        // way have a lease, though a clock that was set ahead says that it is over.
+        for (auto const& dedupe : under_way) in.renew_lease.run(dedupe, until_ms);
         leased.dropped = Inside::dropped_in(in.drop_overtaken.rows(target, now_ms));
-        std::vector<std::int64_t> ids, going_on;
-        for (auto row = in.find_due.rows(target, now_ms, most + under_way.size()); row.next();) {
-            bool const ours = std::find(under_way.begin(), under_way.end(), row.text(1)) != under_way.end();
-            (ours ? going_on : ids).push_back(row.integer(0));
-        }
-        for (auto const id : going_on) in.renew_lease.run(id, until_ms);
-        if (ids.size() > most) ids.resize(most);
+        std::vector<std::int64_t> ids;
+        for (auto row = in.find_due.rows(target, now_ms, most); row.next();) ids.push_back(row.integer(0));
         for (auto const id : ids) {
             in.take_lease.run(id, until_ms, now_ms);
             auto row = in.read_due.rows(id);

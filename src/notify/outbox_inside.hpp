@@ -123,9 +123,10 @@ struct Outbox::Inside {
              ORDER BY weight, id LIMIT 1)
         RETURNING dedupe, (SELECT key FROM incidents WHERE incidents.id = incident), target, action, weight,
             last_error)sql"};
+    // What is leased is its courier's, whatever the clock says: drop_overtaken has those that no courier has any more.
     sqlite::Statement drop_waiting{database, R"sql(
         UPDATE deliveries SET state = 4, last_error = 'ended', updated = ?2
-        WHERE incident = ?1 AND state < 2 AND action <> 3 AND (state = 0 OR lease_until <= ?2)
+        WHERE incident = ?1 AND state < 2 AND state = 0 AND action <> 3
         RETURNING dedupe, (SELECT key FROM incidents WHERE incidents.id = incident), target, action, weight,
             last_error)sql"};
     sqlite::Statement lane_rows{database, R"sql(
@@ -141,14 +142,14 @@ struct Outbox::Inside {
         RETURNING dedupe, (SELECT key FROM incidents WHERE incidents.id = incident), target, action, weight,
             last_error)sql"};
     sqlite::Statement find_due{database, R"sql(
-        SELECT id, dedupe FROM deliveries AS d
+        SELECT id FROM deliveries AS d
         WHERE target = ?1 AND state < 2 AND CASE state WHEN 0 THEN not_before ELSE lease_until END <= ?2
             AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_lane
                 WHERE e.incident = d.incident AND e.target = d.target AND e.id < d.id AND e.state < 2)
         ORDER BY weight DESC, id LIMIT ?3)sql"};
     sqlite::Statement take_lease{database, R"sql(
         UPDATE deliveries SET state = 1, attempt = attempt + 1, lease_until = ?2, updated = ?3 WHERE id = ?1)sql"};
-    sqlite::Statement renew_lease{database, "UPDATE deliveries SET lease_until = ?2 WHERE id = ?1 AND state = 1"};
+    sqlite::Statement renew_lease{database, "UPDATE deliveries SET lease_until = ?2 WHERE dedupe = ?1 AND state = 1"};
     sqlite::Statement read_due{database, R"sql(
         SELECT d.dedupe, d.attempt, d.target, d.action, d.payload, d.created, d.lease_until,
             coalesce((SELECT e.remote_id FROM deliveries AS e WHERE e.incident = d.incident AND e.target = d.target

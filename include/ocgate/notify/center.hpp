@@ -94,7 +94,8 @@ public:
     static constexpr std::size_t max_active = 10'000;
     /// What is known of incidents that have not ended, and of what is still to be written; each counts what it shares.
     static constexpr std::size_t max_held_bytes = 32 * 1024 * 1024;
-    static constexpr std::size_t apiece = 512;  ///< of these: what an incident or a step takes beside its facts
+    static constexpr std::size_t apiece = 512;      ///< of these: what an incident or a step takes beside its facts
+    static constexpr std::size_t per_target = 384;  ///< of these: what is said to one, and whom it is said to
     /// Whoever spoke for others has ended: mostly they end in the same moment, and then nobody is to hear of them.
     static constexpr rt::Duration hand_on_after = std::chrono::seconds(1);
     static constexpr rt::Duration together = std::chrono::seconds(10);
@@ -160,7 +161,7 @@ private:
     };
 
     // center.cpp: what is written, in order; beginnings; what comes next of an incident
-    void then(Step step, std::size_t facts_bytes = 0);
+    void then(Step step, std::size_t bytes = 0);
     static rt::Task<void> work(Center* self);
     void leave();
     Active* find(std::string_view key) const;

@@ -275,6 +275,20 @@ TEST_F(CourierTest, AClockThatIsSetAheadGivesNothingOutTwice) {
     EXPECT_THAT(times("a"), SizeIs(4));
 }
 
+TEST_F(CourierTest, AClockThatIsSetAheadDropsNothingThatIsUnderWay) {
+    add("a");
+    http->script["a"] = [](HttpRequest const&) { return Reply{answer(200), 2s}; };
+    begin();
+    raise("i1", {"a"});
+    wall_moved = 48h;
+    resolve("i1", {"a"});  // behind it is what takes it back
+    EXPECT_EQ(state("i1>a"), "leased");
+    EXPECT_THAT(times("a"), SizeIs(1));
+    bench.advance(2s);
+    EXPECT_EQ(state("i1>a"), "sent");
+    EXPECT_THAT(times("a"), SizeIs(2));
+}
+
 TEST_F(CourierTest, AClockThatIsSetBackWhileItIsAwayDelaysNothingEither) {
     add("a");
     answers("a", answer(503));
