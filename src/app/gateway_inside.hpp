@@ -169,6 +169,7 @@ private:
     rt::Instant trouble_told_ = rt::Instant::min();
     std::string deaf_;  ///< why no events are heard, as logged
 
+    bool follower_owed_ = false;  ///< another opencode, which a reload that broke off did not get to
     bool reloading_ = false;
     std::vector<std::function<void(bool)>>
         reload_again_;         ///< who asked meanwhile: signals and the control socket's few

@@ -102,10 +102,12 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
         watcher_->watch(files, marks);
         return done(false);
     }
+    std::optional<ShardThread::Plan> next;
     try {
         audit_.adopt(loaded.config.audit, std::move(audit_file));  // may want a descriptor and a thread: first
         keep_what_is_fixed(loaded.config);
         adopt(std::move(loaded.config), std::move(targets));
+        next = plan();
     } catch (...) {
         metrics_.reloaded(false);
         reloaded(why, false);
@@ -113,11 +115,11 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
                  {{"why", why}, {"errors", what_of(std::current_exception())}});
         return done(false);
     }
-    reloading_ = true;
     auto const count = std::make_shared<std::size_t>(shards_.size());
     auto const reason = std::string(why);
+    reloading_ = true;
     for (auto& shard : shards_) {
-        shard.configure(plan(), [this, count, reason, done] {
+        shard.configure(*next, [this, count, reason, done] {
             boost::asio::post(io_, [this, count, reason, done] {
                 if (--*count > 0) return;
                 reloading_ = false;
@@ -158,6 +160,7 @@ void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     // The same dialer as long as it dials the same address: connections in the pools stay good, and the events go on.
     bool const moved = next.upstream.text() != config_.upstream.text();
     bool const renamed = next.upstream_authorization.reveal() != config_.upstream_authorization.reveal();
+    follower_owed_ |= moved || renamed;
     if (moved) dialer_ = std::make_shared<rt::SystemDialer>(next.upstream);
     config_ = std::move(next);
     make_room();
@@ -165,7 +168,8 @@ void Gateway::Inside::adopt(Config next, TargetMaker targets) {
     log_.adopt(config_.log);
     throttle_->adopt(config_.auth.throttle);
     probe_->configure(probe_settings());
-    if (moved || renamed) follower_->configure(follower_settings());
+    if (follower_owed_) follower_->configure(follower_settings());
+    follower_owed_ = false;
     herald_->configure(herald_settings(std::move(targets)));
     treasurer_->configure(config_.spending);
     warn_of_memory();
