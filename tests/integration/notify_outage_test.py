@@ -108,6 +108,19 @@ class GatewayDies(Outage):
         ended = self.wait_page(started, lambda page: [i for i in page["incidents"] if i["key"] == key and "ended" in i])
         self.assertEqual(ended[0]["by"], "alice")
 
+    def test_told_to_end_it_lets_out_what_is_under_way_and_keeps_the_rest(self):
+        started = self.start()
+        self.ntfy.stall(times=-1)
+        asked = self.opencode.ask_permission(self.turn("Release 1"), "make one")
+        self.ntfy.wait_for(lambda: self.ntfy.requests)
+        began = time.monotonic()
+        started.program.signal(signal.SIGTERM)
+        self.assertEqual(started.program.wait(30), 0)
+        self.assertGreater(time.monotonic() - began, 1.5, "the phone's server had its two seconds to answer")
+        self.ntfy.clear_faults()
+        self.revive(started)
+        self.wait_shown(asked)
+
     def test_without_a_folder_it_says_so_and_tells_all_the_same(self):
         started = self.start(env={"OCGATE_STATE_DIR": "none"})
         request = self.opencode.ask_permission(self.turn("Release 1"), "make one")

@@ -48,8 +48,8 @@ struct Case {
     std::string_view name, user, password;
 };
 constexpr std::array cases{Case{"unknown", "eve", "wrong-password"}, Case{"wrong", "ann", "wrong-password"},
-                           Case{"near", "ann", "anns-password?"}, Case{"other", "ann", "cems-password!"},
-                           Case{"clear", "cem", "wrong-password"}, Case{"right", "ann", "anns-password!"}};
+                           Case{"near", "ann", "anns-password?"},    Case{"other", "ann", "cems-password!"},
+                           Case{"clear", "cem", "wrong-password"},   Case{"right", "ann", "anns-password!"}};
 constexpr std::size_t failing = cases.size() - 1;
 
 std::string base64(std::string_view bytes) {

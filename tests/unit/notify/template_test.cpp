@@ -142,8 +142,8 @@ TEST(Template, JsonStaysTheSameDocument) {
 }
 
 TEST(Template, JsonThatIsNoneIsRefused) {
-    for (std::string_view const bad : {"", "{", "{\"a\":}", "{\"a\":\"{{x|no}}\"}", "{\"a\":\"{{\"}", "{{x}}",
-                                       "1e999", "{\"a\":[-1e999]}"})
+    for (std::string_view const bad :
+         {"", "{", "{\"a\":}", "{\"a\":\"{{x|no}}\"}", "{\"a\":\"{{\"}", "{{x}}", "1e999", "{\"a\":[-1e999]}"})
         EXPECT_FALSE(JsonTemplate::parse(bad)) << bad;
     std::string deep;
     for (int i = 0; i < 40; ++i) deep += '[';
