@@ -14,8 +14,9 @@ constexpr std::string_view websocket_key = "dGhlIHNhbXBsZSBub25jZQ==",
                            websocket_accept = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 constexpr std::string_view close_frame("\x88\x00", 2);
 
-/// Bytes that may lie between a terminal and who reads it slowly.
-constexpr double on_the_way = 512.0 * 1024;
+/// Bytes that may lie between a terminal and who reads it slowly: in four buffers of the system's and one of the
+/// gateway's. The terminal's own is asked to be small, it would be of megabytes.
+constexpr std::uint64_t on_the_way = 512 * 1024, terminals_own = 64 * 1024;
 
 enum class Mode { echo, output, flood, slow, paste };
 
@@ -78,6 +79,8 @@ private:
     std::size_t frame_ = 0;
     bool complete_ = false;
     std::uint64_t up_at_ = 0, up_left_ = 0;  // of what is typed or pasted
+    std::uint64_t read_ = 0;
+    std::deque<std::pair<std::int64_t, std::uint64_t>> reads_;  // when it had read how much, of the last `on_the_way`
     std::deque<std::int64_t> typed_at_;
     std::deque<std::size_t> typed_bytes_;
 };
@@ -88,11 +91,12 @@ void Terminal::begin() {
     typed_at_.clear();
     typed_bytes_.clear();
     complete_ = false;
-    left_ = up_left_ = 0;
+    left_ = up_left_ = read_ = 0;
     at_ = world_.somewhere();
     up_at_ = at_;
     connect(mode_ == Mode::slow ? 16384 : 0);
     began_ = heard_ = now_ns();
+    reads_.assign(1, {began_, 0});
     ends_at_ = began_ + world_.between(20, 180) * second;
     std::string target = "/pty/pty_" + std::to_string(index) + "/connect?at=" + std::to_string(at_);
     if (mode_ == Mode::output || mode_ == Mode::flood || mode_ == Mode::slow) {
@@ -100,6 +104,7 @@ void Terminal::begin() {
         frame_ = mode_ == Mode::output ? 1500 : 4096;
         target += "&n=" + std::to_string(left_) + "&frame=" + std::to_string(frame_);
         if (mode_ == Mode::output) target += "&rate=5";
+        if (mode_ == Mode::slow) target += "&unsent=" + std::to_string(terminals_own);
     }
     if (mode_ == Mode::paste) {
         up_left_ = flood_bytes_ / 4;
@@ -174,6 +179,11 @@ void Terminal::take(std::string_view bytes) {
         say("");  // what was waiting for it
     }
     world_.counts["terminal bytes"] += bytes.size();
+    read_ += bytes.size();
+    if (mode_ == Mode::slow) {
+        reads_.emplace_back(heard_, read_);
+        while (reads_.size() > 1 && reads_[1].second + on_the_way <= read_) reads_.pop_front();
+    }
     check(bytes);
 }
 
@@ -221,14 +231,8 @@ void Terminal::ended() {
         world_.count(name_of(mode_));
         return again_in(second, 5 * second);
     }
-    // Who reads slowly hears of the end when all that came before it has been read: what the buffers on the way hold
-    // (four of the kernel's, one of the gateway's), at its own pace.
-    auto since = drained_;
-    if (mode_ == Mode::slow) {
-        auto const read = static_cast<double>(std::max<std::uint64_t>(flood_bytes_ - left_, 1));
-        auto const share = std::min(1.0, on_the_way / read);
-        since = now_ns() - static_cast<std::int64_t>(share * static_cast<double>(now_ns() - began_));
-    }
+    // Who reads slowly hears of the end when all that came before it has been read, at its own pace.
+    auto const since = mode_ == Mode::slow ? reads_.front().first : drained_;
     trouble(answer_.status == 0 ? "no answer" : "cut", since, true);
     again_in(second / 4, second);
 }

@@ -11,6 +11,7 @@
 //   GET  /event?flood=1                    as fast as they are taken, without end
 //   GET  /pty/…/connect                    WebSocket; sends back what it gets
 //        ?n=N&at=A&frame=F[&rate=R]        sends N bytes in frames of F, R a second, then Close
+//        [&unsent=U]                       and has its system hold no more than about U that nobody has taken
 //        ?sink=N&at=A                      takes N bytes of content, and says whether they were right
 //   anything else                          is relayed to port Q
 //

@@ -134,6 +134,8 @@ bool Upstream::upgrade(Client& client, std::string_view head, std::string_view t
     client.source.wrap = Source::Wrap::frames;
     client.source.piece = frame;
     client.close_when_written = true;
+    if (auto const most = static_cast<int>(parameter(target, "unsent")); most > 0)
+        setsockopt(client.fd.get(), SOL_SOCKET, SO_SNDBUF, &most, sizeof most);
     if (auto const rate = parameter(target, "rate"); rate > 0) {
         client.source.period_ns = second / rate;
         wait_until(client, now_ns() + client.source.period_ns);
