@@ -33,7 +33,7 @@ protected:
         sock_filter drop{.code = BPF_RET | BPF_K, .jt = 0, .jf = 0, .k = 0};
         sock_fprog const program{.len = 1, .filter = &drop};
         EXPECT_EQ(::setsockopt(client.native_handle(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program), 0);
-        ports.push_back(ours.local_endpoint().port());
+        ends.push_back({ours.local_endpoint().port(), ours.remote_endpoint().port()});
         int const descriptor = ours.release();
         departed.keep(rt::Descriptor(descriptor), now);
         return descriptor;
@@ -42,14 +42,17 @@ protected:
         int const unused = 0;
         ASSERT_EQ(::setsockopt(client.native_handle(), SOL_SOCKET, SO_DETACH_FILTER, &unused, sizeof unused), 0);
     }
-    /// Whether the kernel has a socket of ours with this end yet, whoever holds it. Fields of proc_net_tcp(5).
-    static bool is_held(std::uint16_t port) {
+    struct Ends {
+        std::uint16_t ours, theirs;
+    };
+    /// Whether the kernel has a socket with these ends yet, whoever holds it. proc_net_tcp(5): slot, ours, theirs,
+    /// state.
+    static bool is_held(Ends const& ends) {
         std::ifstream table("/proc/net/tcp");
-        std::array<char, 8> end{};
-        std::snprintf(end.data(), end.size(), ":%04X ", port);
+        std::array<char, 64> wanted{};
+        std::snprintf(wanted.data(), wanted.size(), ": 0100007F:%04X 0100007F:%04X ", ends.ours, ends.theirs);
         for (std::string line; std::getline(table, line);) {
-            auto const local = line.find(": ");
-            if (local != line.npos && line.find(end.data(), local) == local + 10) return true;
+            if (line.find(wanted.data()) != line.npos) return true;
         }
         return false;
     }
@@ -57,7 +60,7 @@ protected:
 
     boost::asio::io_context io;
     std::deque<tcp::socket> clients;
-    std::vector<std::uint16_t> ports;  ///< of our ends
+    std::vector<Ends> ends;
     Departed departed;
     rt::Instant now = rt::Instant{} + 1h;
 };
@@ -67,11 +70,11 @@ TEST_F(DepartedClients, AreBoundedAndTheOldestGoesFirst) {
     auto const second = keep_one();
     while (departed.size() < Departed::most) keep_one();
     EXPECT_TRUE(is_open(first));
-    EXPECT_TRUE(is_held(ports[0]));
+    EXPECT_TRUE(is_held(ends[0]));
     departed.keep(rt::Descriptor(::dup(second)), now);  // beside the others: what is closed has no new owner meanwhile
     EXPECT_EQ(departed.size(), Departed::most);
     EXPECT_FALSE(is_open(first));
-    EXPECT_FALSE(is_held(ports[0])) << "the kernel goes on sending it an end";
+    EXPECT_FALSE(is_held(ends[0])) << "the kernel goes on sending it an end";
     EXPECT_TRUE(is_open(second));
     EXPECT_TRUE(departed.give_up_one());
     EXPECT_FALSE(is_open(second));
@@ -88,8 +91,8 @@ TEST_F(DepartedClients, AreKeptForAQuarterOfAnHour) {
     EXPECT_EQ(departed.size(), 2u);
     departed.look(now + Departed::longest - 1s);
     EXPECT_EQ(departed.size(), 1u);
-    EXPECT_FALSE(is_held(ports[0]));
-    EXPECT_TRUE(is_held(ports[1]));
+    EXPECT_FALSE(is_held(ends[0]));
+    EXPECT_TRUE(is_held(ends[1]));
 }
 
 TEST_F(DepartedClients, AreGoneOnceTheyKnowThatTheyAreCut) {
