@@ -128,6 +128,7 @@ class Cardinality(WithFakeOpencode):
 
     def test_random_names_in_events(self):
         self.session = self.turn("A busy session")
+        self.pour("server.heartbeat", {})  # a type that is due sooner or later, when nothing else comes
         numbers = iter(range(1, MANY + 1))
         self.tell(SETTLED, numbers)
         self.wait_counted(SETTLED)
