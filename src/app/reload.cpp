@@ -102,12 +102,12 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
         watcher_->watch(files, marks);
         return done(false);
     }
-    std::optional<ShardThread::Plan> next;
+    std::vector<ShardThread::Plan> plans;
     try {
         audit_.adopt(loaded.config.audit, std::move(audit_file));  // may want a descriptor and a thread: first
         keep_what_is_fixed(loaded.config);
         adopt(std::move(loaded.config), std::move(targets));
-        next = plan();
+        plans.assign(shards_.size(), plan());
     } catch (...) {
         metrics_.reloaded(false);
         reloaded(why, false);
@@ -119,7 +119,9 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
     auto const reason = std::string(why);
     reloading_ = true;
     for (auto& shard : shards_) {
-        shard.configure(*next, [this, count, reason, done] {
+        auto const next = std::move(plans.back());
+        plans.pop_back();
+        shard.configure(next, [this, count, reason, done] {
             boost::asio::post(io_, [this, count, reason, done] {
                 if (--*count > 0) return;
                 reloading_ = false;

@@ -88,11 +88,7 @@ private:
 
 struct Gatekeeper::State {
     State(std::shared_ptr<Settings const> given, Parts given_parts)
-        : parts(std::move(given_parts)),
-          hash(parts.key),
-          here(remembered_logins),
-          right(remembered_logins),
-          wrong(remembered_logins) {
+        : parts(std::move(given_parts)), hash(parts.key), here(remembered_logins), right(remembered_logins) {
         adopt(std::move(given));
     }
 
@@ -102,7 +98,6 @@ struct Gatekeeper::State {
         ++generation;
         here.clear();
         right.clear();
-        wrong.clear();
     }
 
     [[nodiscard]] bool trusts(std::string_view peer) const {
@@ -174,7 +169,6 @@ struct Gatekeeper::State {
     BoundedTable<std::string> here;  ///< Login::here of logins that were right, with the user's name
     struct Nothing {};
     BoundedTable<Nothing> right;  ///< Login::right of the same
-    BoundedTable<Nothing> wrong;  ///< Login::right of logins whose hash was not: the same again costs none
     Flights flights;              ///< bounded by the worker's queue: who finds it full lands at once
 };
 
@@ -260,7 +254,7 @@ Decision Gatekeeper::State::by_credentials(Visit const& visit, Decision decision
         return decision;
     }
 
-    auto const attempt = parts.throttle->attempt(source, user, password, now, false);
+    auto const attempt = parts.throttle->attempt(source, user, password, now);
     if (attempt.wait.count() > 0)
         return refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait), known(user));
     if (!matches) return call_wrong(visit, std::move(decision), user);
@@ -311,18 +305,17 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             co_return state->refuse(visit, std::move(decision), AuthResult::queue_full, queue_is_full(),
                                     state->known(user));
         }
-        bool const known = state->wrong.find(login->right) != nullptr;
-        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now(), !known);
+        auto const generation = state->generation;
+        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now(), generation);
         if (attempt.wait.count() > 0)
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
                                     state->known(user));
 
-        if (attempt.repeated) {
+        if (attempt.wrong) {
             if (flight) flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }
 
-        auto const generation = state->generation;
         if (!landing) {
             flight = std::make_shared<Flight>();
             landing.emplace(state->flights, login->flight, flight);
@@ -350,7 +343,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             continue;  // the accounts changed meanwhile: judged anew by those that hold now
         }
         if (!*matches) {
-            state->wrong.put(login->right, {});
+            throttle.wrong(source, user, password.reveal(), attempt, generation);
             flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }

@@ -32,7 +32,8 @@ private:
 /// A wrong password of a pair.
 struct Guess {
     rt::Instant when;
-    std::uint64_t password;  ///< of its keyed digest: the same one again tells a guesser nothing
+    std::uint64_t password;   ///< of its keyed digest: the same one again tells a guesser nothing
+    std::uint64_t judged_by;  ///< which accounts; 0: not yet
 };
 
 /// The failures that still matter, oldest first; never more than the limit they are held against.
@@ -106,6 +107,20 @@ struct Throttle::Tables {
         failures->push_back(failure);
     }
 
+    [[nodiscard]] Guess* find_guess(Digest const& pair, Digest const& pass) {
+        auto* const guesses = pairs.find(pair);
+        if (guesses == nullptr) return nullptr;
+        auto const found = std::find_if(guesses->begin(), guesses->end(),
+                                        [guess = guess_of(pass)](Guess const& one) { return one.password == guess; });
+        return found == guesses->end() ? nullptr : &*found;
+    }
+
+    void count_guess(Origin const& origin, Digest const& pair, Guess const& guess) {
+        count(pairs, pair, settings.failures, guess);
+        if (settings.failures_per_address != 0)
+            count(addresses, address_of(origin), settings.failures_per_address, guess.when);
+    }
+
     void take_back_attempt(Origin const& origin, std::string_view user, rt::Instant when) {
         take_back(pairs, pair_of(origin, user), when);
         take_back(addresses, address_of(origin), when);
@@ -143,26 +158,35 @@ std::chrono::seconds Throttle::blocked(Source source, std::string_view user, std
 }
 
 Throttle::Attempt Throttle::attempt(Source source, std::string_view user, std::string_view password, rt::Instant now,
-                                    bool costly) {
+                                    std::uint64_t accounts) {
     Origin const origin(source);
     std::lock_guard const lock(tables_->mutex);
     if (!tables_->watches(origin)) return {};
     auto const pass = tables_->pass_of(origin, user, password);
     if (auto const wait = tables_->wait(origin, user, now); wait.count() > 0) {
         bool const known = tables_->passes.find(pass) != nullptr;
-        return {known ? std::chrono::seconds{0} : wait, false, false, now};
+        return {known ? std::chrono::seconds{0} : wait, false, false, false, now};
     }
     auto const pair = tables_->pair_of(origin, user);
-    auto const guess = Tables::guess_of(pass);
-    auto const* const guesses = tables_->pairs.find(pair);
-    if (!costly && guesses != nullptr &&
-        std::any_of(guesses->begin(), guesses->end(), [&](Guess const& one) { return one.password == guess; }))
-        return {std::chrono::seconds{0}, false, true, now};
-    auto const& settings = tables_->settings;
-    Tables::count(tables_->pairs, pair, settings.failures, {now, guess});
-    if (settings.failures_per_address != 0)
-        Tables::count(tables_->addresses, tables_->address_of(origin), settings.failures_per_address, now);
-    return {std::chrono::seconds{0}, true, false, now};
+    if (auto const* const known = tables_->find_guess(pair, pass))
+        return {std::chrono::seconds{0}, false, true, known->judged_by == accounts, now};
+    tables_->count_guess(origin, pair, {now, Tables::guess_of(pass), 0});
+    return {std::chrono::seconds{0}, true, false, false, now};
+}
+
+void Throttle::wrong(Source source, std::string_view user, std::string_view password, Attempt const& attempt,
+                     std::uint64_t accounts) {
+    Origin const origin(source);
+    std::lock_guard const lock(tables_->mutex);
+    if (!tables_->watches(origin)) return;
+    auto const pass = tables_->pass_of(origin, user, password);
+    tables_->passes.erase(pass);
+    auto const pair = tables_->pair_of(origin, user);
+    if (auto* const known = tables_->find_guess(pair, pass)) {
+        known->judged_by = accounts;
+    } else {  // whoever counted it took it back meanwhile
+        tables_->count_guess(origin, pair, {attempt.when, Tables::guess_of(pass), accounts});
+    }
 }
 
 void Throttle::passed(Source source, std::string_view user, std::string_view password, Attempt const& attempt) {

@@ -109,10 +109,11 @@ void Center::raise(Raised raised) {
         return;
     }
     if (raised.subject.empty()) raised.subject = raised.kind;  // the outbox wants a name
-    // Itself, the step that writes it and the one that opens it.
-    bool const has_room = held_bytes_ + 3 * (apiece + raised.facts.size()) <= max_held_bytes;
-    if (active_.size() >= max_active || !has_room) return refuse();
+    if (active_.size() >= max_active) return refuse();
     auto handling = handling_of(raised);
+    // Itself, the step that writes it and the one that opens it.
+    auto const needed = 3 * (apiece + raised.facts.size()) + 2 * handling.targets.size() * per_target;
+    if (held_bytes_ + needed > max_held_bytes) return refuse();
     if (handling.digest) raised.facts = marked_for_digest(raised.facts);
     auto& active = add(std::move(raised), std::move(handling));
     ++counts_.raised;

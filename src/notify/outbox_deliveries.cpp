@@ -16,7 +16,10 @@ Kept<Leased> Outbox::lease(std::string_view target, std::size_t most, std::int64
         for (auto const& dedupe : under_way) in.renew_lease.run(dedupe, until_ms);
         leased.dropped = Inside::dropped_in(in.drop_overtaken.rows(target, now_ms));
         std::vector<std::int64_t> ids;
-        for (auto row = in.find_due.rows(target, now_ms, most); row.next();) ids.push_back(row.integer(0));
+        for (auto row = in.find_due.rows(target, now_ms, most + under_way.size()); row.next() && ids.size() < most;) {
+            bool const ours = std::find(under_way.begin(), under_way.end(), row.text(1)) != under_way.end();
+            if (!ours) ids.push_back(row.integer(0));
+        }
         for (auto const id : ids) {
             in.take_lease.run(id, until_ms, now_ms);
             auto row = in.read_due.rows(id);
@@ -46,7 +49,11 @@ Kept<std::optional<std::int64_t>> Outbox::next_due(std::string_view target) {
 
 Kept<std::size_t> Outbox::release_leases() {
     auto& in = *inside_;
-    return in.transact("releasing leases", [&] { return static_cast<std::size_t>(in.end_leases.run()); });
+    return in.transact("releasing leases", [&] {
+        auto const released = static_cast<std::size_t>(in.end_leases.run());
+        in.drop_ended.run();  // those whose courier ended first
+        return released;
+    });
 }
 
 Kept<DeliveryState> Outbox::Inside::settle(std::string_view doing, Ticket const& ticket, Settling const& settling,

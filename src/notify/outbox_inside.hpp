@@ -142,7 +142,7 @@ struct Outbox::Inside {
         RETURNING dedupe, (SELECT key FROM incidents WHERE incidents.id = incident), target, action, weight,
             last_error)sql"};
     sqlite::Statement find_due{database, R"sql(
-        SELECT id FROM deliveries AS d
+        SELECT id, dedupe FROM deliveries AS d
         WHERE target = ?1 AND state < 2 AND CASE state WHEN 0 THEN not_before ELSE lease_until END <= ?2
             AND NOT EXISTS (SELECT 1 FROM deliveries AS e INDEXED BY deliveries_lane
                 WHERE e.incident = d.incident AND e.target = d.target AND e.id < d.id AND e.state < 2)
@@ -166,6 +166,9 @@ struct Outbox::Inside {
             AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.target = ?1 AND enabled = 0))sql"};
     sqlite::Statement end_leases{database,
                                  "UPDATE deliveries SET state = 0, lease_until = 0 WHERE state < 2 AND state = 1"};
+    sqlite::Statement drop_ended{database, R"sql(
+        UPDATE deliveries SET state = 4, last_error = 'ended' WHERE state < 2 AND state = 0 AND action <> 3
+            AND EXISTS (SELECT 1 FROM incidents WHERE incidents.id = incident AND incidents.state >= 2))sql"};
     sqlite::Statement find_ticket{database, R"sql(
         SELECT d.id, d.state, d.attempt, d.action, i.state >= 2
         FROM deliveries AS d JOIN incidents AS i ON i.id = d.incident WHERE d.dedupe = ?1)sql"};

@@ -223,9 +223,10 @@ void Connection::end_lost() {
 }
 
 void Connection::let_client_go() {
-    // Where the connection's end is the answer's, a FIN would make what was cut look whole. And who waits for nothing
-    // needs no telling: the next request is told.
-    if (shard.draining || !exchange || exchange->ends_with_connection()) {
+    // Where the connection's end is the answer's, a FIN would make what was cut look whole. And who has its answers and
+    // waits for nothing needs no telling: the next request is told.
+    bool const needless = exchange ? exchange->ends_with_connection() : client->in_flight() == 0;
+    if (shard.draining || needless) {
         client->break_off();
     } else {
         shard.departed.keep(client->let_go(Departed::most_bytes), shard.now());

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string_view>
 
@@ -22,7 +23,7 @@ namespace ocgate::auth {
 /// from an address before is let through to be judged whatever others there do.
 ///
 /// Memory: three tables of at most `entries`; the least recently used entry is forgotten when one is full. An entry
-/// takes at most 16 bytes per failure of a pair's limit, 8 of an address's, and about 150 bytes besides: no more than
+/// takes at most 24 bytes per failure of a pair's limit, 8 of an address's, and about 150 bytes besides: no more than
 /// 6 MB with the defaults.
 class Throttle {
 public:
@@ -51,17 +52,23 @@ public:
         std::chrono::seconds wait{0};  ///< 0: judge it
         bool counted = false;          ///< as failed, until `passed` or `withdrawn`
         bool repeated = false;         ///< this password is counted already
+        bool wrong = false;            ///< and was judged by the accounts that hold
         rt::Instant when{};
     };
 
     /// The same, and when nothing blocks it the attempt counts as failed from now on, so that guesses under way at the
     /// same time cannot outrun the count. One that is let through past a limit is not counted: nobody guesses what has
-    /// been right before. `costly`: to judge it takes a hash, so that the same password again counts again.
+    /// been right before. `accounts`: a number of the accounts it will be judged by, not 0.
     [[nodiscard]] Attempt attempt(Source source, std::string_view user, std::string_view password, rt::Instant now,
-                                  bool costly = false);
+                                  std::uint64_t accounts = 1);
 
     /// The attempt was right: it is taken back, and this login is remembered for this address.
     void passed(Source source, std::string_view user, std::string_view password, Attempt const& attempt);
+
+    /// The attempt was judged wrong, which took a hash: the same again need not be judged while these accounts hold. A
+    /// password that was right once is let through no more.
+    void wrong(Source source, std::string_view user, std::string_view password, Attempt const& attempt,
+               std::uint64_t accounts);
 
     /// The attempt was never judged (the hashing queue was full): it is taken back.
     void withdrawn(Source source, std::string_view user, Attempt const& attempt);

@@ -18,6 +18,7 @@ constexpr std::size_t max_body_bytes = 8000;  ///< of the whole JSON; the server
 constexpr std::size_t max_plain_bytes = 500;
 constexpr std::size_t max_link_bytes = 512;
 constexpr auto doubt = 5s;  ///< between a first 403 and the one that is believed
+constexpr auto longest_doubt = 10min;
 
 struct Tag {
     std::string_view event, tag;
@@ -172,8 +173,9 @@ private:
         using Kind = Verdict::Kind;
         told += ": not allowed to publish to this topic, or no credentials";
         auto const now = unix_ms(wall_);
-        if (!forbidden_ms_) forbidden_ms_ = now;
-        if (std::abs(now - *forbidden_ms_) < std::chrono::milliseconds(doubt).count())
+        auto const since = [&] { return std::chrono::milliseconds(std::abs(now - forbidden_ms_.value_or(0))); };
+        if (since() > longest_doubt) forbidden_ms_ = now;
+        if (since() < doubt)
             return {.kind = Kind::retry, .wait = doubt, .pause = Verdict::Pause::target, .why = std::move(told)};
         forbidden_ms_.reset();
         return {.kind = Kind::disable, .why = std::move(told)};

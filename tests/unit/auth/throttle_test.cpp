@@ -52,6 +52,52 @@ TEST_F(ThrottleTest, TheSamePasswordAgainIsNoFurtherGuess) {
     EXPECT_TRUE(attempt("192.0.2.1", "old", start + 300s).counted);
 }
 
+/// By whichever shard; a reload's accounts judge anew, and count nothing anew.
+TEST_F(ThrottleTest, WhatWasJudgedWrongIsKnownWhileTheAccountsHold) {
+    Throttle throttle(settings, key);
+    auto const attempt = [&](std::uint64_t accounts) {
+        return throttle.attempt("2001:db8::1", "ann", "old", start, accounts);
+    };
+    auto const first = attempt(1);
+    EXPECT_TRUE(first.counted && !first.wrong);
+    EXPECT_FALSE(attempt(1).wrong) << "another shard, while it is being judged";
+    throttle.wrong("2001:db8::1", "ann", "old", first, 1);
+    for (auto const* from : {"2001:db8::1", "2001:db8::2"}) {
+        auto const again = throttle.attempt(from, "ann", "old", start, 1);
+        EXPECT_TRUE(again.wrong && again.repeated && !again.counted) << from;
+    }
+    auto const later = attempt(2);
+    EXPECT_TRUE(!later.wrong && later.repeated && !later.counted);
+    throttle.wrong("2001:db8::1", "ann", "old", later, 2);
+    EXPECT_TRUE(attempt(2).wrong);
+    EXPECT_FALSE(attempt(1).wrong);
+}
+
+/// Of two shards with the same password one could not judge it: the other's word counts.
+TEST_F(ThrottleTest, WhatIsJudgedWrongCountsWhoeverBeganIt) {
+    Throttle throttle(settings, key);
+    auto const first = throttle.attempt("192.0.2.1", "ann", "old", start);
+    auto const second = throttle.attempt("192.0.2.1", "ann", "old", start);
+    throttle.withdrawn("192.0.2.1", "ann", first);
+    EXPECT_EQ(throttle.sizes().pairs, 0U);
+    throttle.wrong("192.0.2.1", "ann", "old", second, 1);
+    EXPECT_EQ(throttle.sizes().pairs, 1U);
+    EXPECT_TRUE(throttle.attempt("192.0.2.1", "ann", "old", start).wrong);
+    throttle.wrong("127.0.0.1", "ann", "old", {}, 1);
+    EXPECT_EQ(throttle.sizes().pairs, 1U) << "loopback is never counted";
+}
+
+TEST_F(ThrottleTest, WhatWasRightAndIsWrongNowIsLetThroughNoMore) {
+    Throttle throttle(settings, key);
+    throttle.passed("192.0.2.1", "ann", "old", throttle.attempt("192.0.2.1", "ann", "old", start));
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(fail(throttle, "192.0.2.1", "ann", start), 0s);
+    auto const attempt = throttle.attempt("192.0.2.1", "ann", "old", start, 2);
+    EXPECT_EQ(attempt.wait, 0s);
+    throttle.wrong("192.0.2.1", "ann", "old", attempt, 2);
+    EXPECT_EQ(throttle.blocked("192.0.2.1", "ann", "old", start), 300s);
+    EXPECT_EQ(throttle.sizes().passes, 0U);
+}
+
 TEST_F(ThrottleTest, SlidesItsWindow) {
     Throttle throttle(settings, key);
     EXPECT_EQ(fail(throttle, "192.0.2.1", "ann", start), 0s);

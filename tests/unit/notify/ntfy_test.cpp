@@ -273,7 +273,11 @@ TEST(Ntfy, ASecond403IsBelieved) {
     now += 5;
     EXPECT_EQ(sink->judge(request, answer(200, R"({"id":"a1"})")).kind, Kind::delivered);
     EXPECT_EQ(asked(), Kind::retry) << "it was let in meanwhile";
+    now += 601;
+    EXPECT_EQ(asked(), Kind::retry) << "that was long ago";
     now -= 3600;  // the clock was set back
+    EXPECT_EQ(asked(), Kind::retry);
+    now += 5;
     EXPECT_EQ(asked(), Kind::disable);
 }
 
