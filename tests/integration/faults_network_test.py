@@ -22,6 +22,7 @@ FOUND_WITHIN = 30.0  # seconds; what is promised
 LONGER = 10.0  # and how much longer it is looked at, to say by how much it was broken
 # Seconds. The gateway's kernel tries every 5; before Linux 6.15 after about as long as the phone was away.
 TOLD_WITHIN = 60.0
+ANSWERED_IN_THE_GAP = "/held?by=phone&answered=later"
 
 
 class GatewayThere(gateway.Gateway):
@@ -106,6 +107,9 @@ class Vanished(unittest.TestCase):
         held = place.send("GET", "/held?by=phone")
         self.addCleanup(held.close)
         arrived("a prompt that waits", "/held?by=phone")
+        answered = place.send("GET", ANSWERED_IN_THE_GAP)
+        self.addCleanup(answered.close)
+        self.near.wait_asked(ANSWERED_IN_THE_GAP)
         download = place.send("GET", "/flood?by=phone")
         self.addCleanup(download.close)
         download.read_exactly(100_000)
@@ -124,6 +128,7 @@ class Vanished(unittest.TestCase):
             "a silent terminal": silent.closing_code,
             "a terminal with output": busy.closing_code,
             "a prompt that waits": lambda: status(held.read_response()),
+            "a prompt that was answered meanwhile": lambda: status(answered.read_response()),
             "an upload": lambda: status(upload.read_response()),
         }
 
@@ -209,6 +214,7 @@ class Vanished(unittest.TestCase):
 
         # The phone's cable is cut. The far machine still hears, but nothing that it says arrives.
         self.network.unplug("phone")
+        self.near.release(ANSWERED_IN_THE_GAP)
         self.network.ip("far", "route", "add", "blackhole", self.pod)
         since = time.monotonic()
         threads, outcomes = self.start_all(asked)
@@ -269,6 +275,7 @@ class Vanished(unittest.TestCase):
             self.assertEqual(said[what], "cut", what)
         for what in ("a silent terminal", "a terminal with output"):
             self.assertEqual(said[what], 1006, what)
+        self.assertEqual(said["a prompt that was answered meanwhile"], "200")
         for what in ("a prompt that waits", "an upload"):
             self.assertRegex(said[what], "^(Truncated|ConnectionResetError)", what)
         # Nothing is kept for longer than that took. What a client does not read, perhaps little enough to be kept, and the

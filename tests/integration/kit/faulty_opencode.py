@@ -63,6 +63,7 @@ class FaultyOpencode:
         self._changed = threading.Condition()
         self._scripted = (b"", CLOSE)
         self._released = threading.Event()
+        self._released_alone = set()
         self._flowing = threading.Event()  # clear: wedged
         self._flowing.set()
         self._open = set()
@@ -109,8 +110,12 @@ class FaultyOpencode:
     def script(self, answer, end=CLOSE):
         self._scripted = (answer, end)
 
-    def release(self):
-        self._released.set()
+    def release(self, target=None):
+        """All that are held, or those of one target."""
+        if target:
+            self._released_alone.add(target)
+        else:
+            self._released.set()
 
     def close(self):
         self.unwedge()
@@ -208,7 +213,7 @@ class FaultyOpencode:
         elif path == "/quick":
             end.sendall(json_answer('{"n":%d}' % number))
         elif path == "/held":
-            if not self._hold(end):
+            if not self._hold(end, request.target):
                 return False
             end.sendall(json_answer('{"held":true}'))
         elif path == "/events":
@@ -243,9 +248,9 @@ class FaultyOpencode:
             end.sendall(json_answer('{"name":"NotFoundError","data":{}}', "404 Not Found"))
         return True
 
-    def _hold(self, end):
+    def _hold(self, end, target):
         """Until it is released (True) or the gateway leaves."""
-        while not self._released.is_set():
+        while not self._released.is_set() and target not in self._released_alone:
             self._flowing.wait()
             if select.select([end], [], [], 0.02)[0] and not end.recv(1, socket.MSG_PEEK):
                 return False
