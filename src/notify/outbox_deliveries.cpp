@@ -49,11 +49,7 @@ Kept<std::optional<std::int64_t>> Outbox::next_due(std::string_view target) {
 
 Kept<std::size_t> Outbox::release_leases() {
     auto& in = *inside_;
-    return in.transact("releasing leases", [&] {
-        auto const released = static_cast<std::size_t>(in.end_leases.run());
-        in.drop_ended.run();  // those whose courier ended first
-        return released;
-    });
+    return in.transact("releasing leases", [&] { return static_cast<std::size_t>(in.end_leases.run()); });
 }
 
 Kept<DeliveryState> Outbox::Inside::settle(std::string_view doing, Ticket const& ticket, Settling const& settling,

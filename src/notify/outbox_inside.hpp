@@ -166,9 +166,6 @@ struct Outbox::Inside {
             AND NOT EXISTS (SELECT 1 FROM disabled WHERE disabled.target = ?1 AND enabled = 0))sql"};
     sqlite::Statement end_leases{database,
                                  "UPDATE deliveries SET state = 0, lease_until = 0 WHERE state < 2 AND state = 1"};
-    sqlite::Statement drop_ended{database, R"sql(
-        UPDATE deliveries SET state = 4, last_error = 'ended' WHERE state < 2 AND state = 0 AND action <> 3
-            AND EXISTS (SELECT 1 FROM incidents WHERE incidents.id = incident AND incidents.state >= 2))sql"};
     sqlite::Statement find_ticket{database, R"sql(
         SELECT d.id, d.state, d.attempt, d.action, i.state >= 2
         FROM deliveries AS d JOIN incidents AS i ON i.id = d.incident WHERE d.dedupe = ?1)sql"};
