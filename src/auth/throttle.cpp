@@ -102,6 +102,7 @@ struct Throttle::Tables {
     static void count(BoundedTable<List>& table, Digest const& key, unsigned limit, typename List::value_type failure) {
         auto* failures = table.find(key);
         if (failures == nullptr) failures = &table.put(key, {});
+        if (failures->size() >= limit) failures->erase(failures->begin());  // what was let through, and wrong after all
         if (failures->size() == failures->capacity())  // at most `limit` stand in it, so it need not grow past that
             failures->reserve(std::max(failures->size() + 1, std::min<std::size_t>(limit, failures->size() * 2 + 1)));
         failures->push_back(failure);

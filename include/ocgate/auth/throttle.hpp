@@ -24,7 +24,7 @@ namespace ocgate::auth {
 ///
 /// Memory: three tables of at most `entries`; the least recently used entry is forgotten when one is full. An entry
 /// takes at most 24 bytes per failure of a pair's limit, 8 of an address's, and about 150 bytes besides: no more than
-/// 6 MB with the defaults.
+/// 7 MB with the defaults.
 class Throttle {
 public:
     Throttle(ThrottleSettings const& settings, Key const& key);

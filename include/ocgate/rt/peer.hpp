@@ -215,9 +215,9 @@ public:
 
     [[nodiscard]] std::uint64_t received() const noexcept { return received_; }
     [[nodiscard]] std::uint64_t sent() const noexcept { return sent_; }
-    /// Of these, what the other end's system has acknowledged.
-    /// What the other end's system has not acknowledged, unsent bytes included.
+    /// Bytes written that the other end's system has not acknowledged yet; the kernel may not have sent them at all.
     [[nodiscard]] std::uint32_t in_flight() const noexcept;
+    /// Of what was sent, what the other end's system has acknowledged.
     [[nodiscard]] std::uint64_t arrived() const noexcept { return sent_ - std::min<std::uint64_t>(sent_, in_flight()); }
     /// Starts over: a pooled connection is counted per exchange.
     void count_anew() noexcept { received_ = sent_ = 0; }
@@ -244,7 +244,6 @@ private:
     std::size_t try_write(Gather const& from, error_code& error) noexcept;
     error_code expect_writable() noexcept;
     void no_room() noexcept;
-    /// Bytes written that the other end's system has not acknowledged yet.
     void release() noexcept;
     void wake_waiters() noexcept;
     void count_received(std::size_t n) noexcept {
