@@ -101,7 +101,19 @@ private:
     void listen_to_signals();
     void signalled(int number);
 
+    /// A reload that the shards are being told of.
+    struct Reload {
+        std::string why;
+        std::size_t left;  ///< shards that have not taken it over yet
+        std::exception_ptr failed{};
+        std::function<void(bool)> done{};
+    };
     void reload(std::string_view why, std::function<void(bool)> done);
+    /// What each shard is to take over; nothing where what was read has mistakes.
+    [[nodiscard]] std::vector<ShardThread::Plan> read_again(std::string_view why);
+    void refuse_reload(std::string_view why, Loaded& loaded);
+    void break_off(std::string_view why, std::exception_ptr error);
+    void shards_done(Reload& round, std::size_t shards, std::exception_ptr failed);
     void adopt(Config next, TargetMaker targets);
     void keep_what_is_fixed(Config& next);
 
@@ -171,6 +183,7 @@ private:
 
     bool follower_owed_ = false;  ///< another opencode, which a reload that broke off did not get to
     bool reloading_ = false;
+    std::uint64_t readings_ = 0;  ///< auth::Settings::reading of the last plan
     std::vector<std::function<void(bool)>>
         reload_again_;         ///< who asked meanwhile: signals and the control socket's few
     bool stop_asked_ = false;  ///< a signal came: leave once drained

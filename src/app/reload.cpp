@@ -1,5 +1,5 @@
-// Reload is a transaction: everything is read and checked, then every shard swaps one snapshot; any error leaves
-// everything as it was.
+// Reload is a transaction: everything is read and checked, then every shard swaps one snapshot. Any error in what was
+// read leaves everything as it was; what is broken off for want of memory or threads is tried again until it is whole.
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
@@ -27,7 +27,9 @@ ShardThread::Plan Gateway::Inside::plan() {
     plan.snapshot.pages = front_desk_;
     plan.snapshot.witness = witness_;
     plan.budget = budget_block();
-    plan.admission = std::make_shared<auth::Settings const>(config_.auth);
+    auto admission = std::make_shared<auth::Settings>(config_.auth);
+    admission->reading = ++readings_;
+    plan.admission = std::move(admission);
     return plan;
 }
 
@@ -71,6 +73,32 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
         reload_again_.push_back(std::move(done));
         return;
     }
+    std::vector<ShardThread::Plan> plans;
+    std::shared_ptr<Reload> round;
+    try {
+        plans = read_again(why);
+        round = std::make_shared<Reload>(Reload{.why = std::string(why), .left = plans.size()});
+    } catch (...) {
+        break_off(why, std::current_exception());
+        return done(false);
+    }
+    if (plans.empty()) return done(false);
+    round->done = std::move(done);
+    reloading_ = true;
+    std::size_t asked = 0;
+    try {
+        for (auto& shard : shards_) {
+            shard.configure(std::move(plans[asked]), [this, round](std::exception_ptr failed) {
+                boost::asio::post(io_, [this, round, failed] { shards_done(*round, 1, failed); });
+            });
+            ++asked;
+        }
+    } catch (...) {  // those that were asked go on to tell
+        shards_done(*round, plans.size() - asked, std::current_exception());
+    }
+}
+
+std::vector<ShardThread::Plan> Gateway::Inside::read_again(std::string_view why) {
     auto loaded = load_config(flags_, sources_);
     std::vector<std::string> problems;
     auto targets = TargetMaker::read(loaded.config.notify, sources_.variable, problems);
@@ -79,63 +107,64 @@ void Gateway::Inside::reload(std::string_view why, std::function<void(bool)> don
     auto audit_file = ops::Audit::open(loaded.config.audit, no_audit);
     if (!no_audit.empty()) loaded.errors.push_back({"/audit", std::move(no_audit), "audit"});
     if (!loaded.errors.empty()) {
-        std::pair seen(std::move(loaded.config.files), std::move(loaded.config.file_marks));
-        metrics_.reloaded(false);
-        reloaded(why, false);
-        std::string all;
-        for (auto const& error : loaded.errors) {
-            if (!all.empty()) all += "; ";
-            all += error.place + ": " + error.message;
-        }
-        // Files in folders that nobody named at the start.
-        if (confinement_.files.holds() && all.find(std::generic_category().message(EACCES)) != std::string::npos)
-            all += "; the sandbox holds the folders of the files that were named at the start: others take a restart";
-        log_.app(LogLevel::error, "reload_failed", "nothing was changed", {{"why", why}, {"errors", all}});
-        // What was read when the mistake was found, and what the configuration that holds was read from: any of them
-        // changing may mend it.
-        auto& [files, marks] = seen;
-        for (std::size_t i = 0; i < config_.files.size(); ++i) {
-            if (std::find(files.begin(), files.end(), config_.files[i]) != files.end()) continue;
-            files.push_back(config_.files[i]);
-            marks.push_back(mark_of(config_.files[i]));
-        }
-        watcher_->watch(files, marks);
-        return done(false);
+        refuse_reload(why, loaded);
+        return {};
     }
-    std::vector<ShardThread::Plan> plans;
-    try {
-        audit_.adopt(loaded.config.audit, std::move(audit_file));  // may want a descriptor and a thread: first
-        keep_what_is_fixed(loaded.config);
-        adopt(std::move(loaded.config), std::move(targets));
-        plans.assign(shards_.size(), plan());
-    } catch (...) {
-        metrics_.reloaded(false);
-        reloaded(why, false);
-        log_.app(LogLevel::error, "reload_failed", "it was broken off; ask for it again",
-                 {{"why", why}, {"errors", what_of(std::current_exception())}});
-        return done(false);
+    audit_.adopt(loaded.config.audit, std::move(audit_file));  // may want a descriptor and a thread: first
+    keep_what_is_fixed(loaded.config);
+    adopt(std::move(loaded.config), std::move(targets));
+    return std::vector<ShardThread::Plan>(shards_.size(), plan());  // here, and not while the shards are being told
+}
+
+void Gateway::Inside::refuse_reload(std::string_view why, Loaded& loaded) {
+    metrics_.reloaded(false);
+    reloaded(why, false);
+    std::string all;
+    for (auto const& error : loaded.errors) {
+        if (!all.empty()) all += "; ";
+        all += error.place + ": " + error.message;
     }
-    auto const count = std::make_shared<std::size_t>(shards_.size());
-    auto const reason = std::string(why);
-    reloading_ = true;
-    for (auto& shard : shards_) {
-        auto const next = std::move(plans.back());
-        plans.pop_back();
-        shard.configure(next, [this, count, reason, done] {
-            boost::asio::post(io_, [this, count, reason, done] {
-                if (--*count > 0) return;
-                reloading_ = false;
-                metrics_.reloaded(true);
-                reloaded(reason, true);
-                log_.app(LogLevel::info, "reloaded", "", {{"why", reason}});
-                done(true);
-                if (reload_again_.empty()) return;
-                reload("asked for during the last one", [askers = std::exchange(reload_again_, {})](bool ok) {
-                    for (auto const& asker : askers) asker(ok);
-                });
-            });
-        });
+    // Files in folders that nobody named at the start.
+    if (confinement_.files.holds() && all.find(std::generic_category().message(EACCES)) != std::string::npos)
+        all += "; the sandbox holds the folders of the files that were named at the start: others take a restart";
+    log_.app(LogLevel::error, "reload_failed", "nothing was changed", {{"why", why}, {"errors", all}});
+    // What was read when the mistake was found, and what the configuration that holds was read from: any of them
+    // changing may mend it.
+    auto& files = loaded.config.files;
+    auto& marks = loaded.config.file_marks;
+    for (std::size_t i = 0; i < config_.files.size(); ++i) {
+        if (std::find(files.begin(), files.end(), config_.files[i]) != files.end()) continue;
+        files.push_back(config_.files[i]);
+        marks.push_back(mark_of(config_.files[i]));
     }
+    watcher_->watch(files, marks);
+}
+
+void Gateway::Inside::break_off(std::string_view why, std::exception_ptr error) {
+    watcher_->again();
+    metrics_.reloaded(false);
+    reloaded(why, false);
+    log_.app(LogLevel::error, "reload_failed", "it was broken off, and is tried again in 10 s",
+             {{"why", why}, {"errors", what_of(std::move(error))}});
+}
+
+void Gateway::Inside::shards_done(Reload& round, std::size_t shards, std::exception_ptr failed) {
+    if (failed) round.failed = std::move(failed);
+    round.left -= shards;
+    if (round.left > 0) return;
+    reloading_ = false;
+    if (round.failed) {
+        break_off(round.why, round.failed);
+    } else {
+        metrics_.reloaded(true);
+        reloaded(round.why, true);
+        log_.app(LogLevel::info, "reloaded", "", {{"why", round.why}});
+    }
+    round.done(!round.failed);
+    if (reload_again_.empty()) return;
+    reload("asked for during the last one", [askers = std::exchange(reload_again_, {})](bool ok) {
+        for (auto const& asker : askers) asker(ok);
+    });
 }
 
 void Gateway::Inside::keep_what_is_fixed(Config& next) {

@@ -49,11 +49,17 @@ void ShardThread::end_lost() {
     shard_->end_lost();
 }
 
-void ShardThread::configure(Plan plan, std::function<void()> done) {
+void ShardThread::configure(Plan plan, std::function<void(std::exception_ptr)> done) {
     boost::asio::post(io_, [this, plan = std::move(plan), done = std::move(done)] {
-        gatekeeper_->adopt(plan.admission);
-        shard_->configure(snapshot_of(plan));
-        done();
+        std::exception_ptr failed;
+        try {
+            auto snapshot = snapshot_of(plan);
+            gatekeeper_->adopt(plan.admission);
+            shard_->configure(std::move(snapshot));
+        } catch (...) {
+            failed = std::current_exception();
+        }
+        done(std::move(failed));
     });
 }
 

@@ -37,7 +37,8 @@ public:
     void start(int listener);
 
     // Any thread; what they hand in is called on the shard's thread.
-    void configure(Plan plan, std::function<void()> done);
+    /// `done`: with what kept it from taking the plan over, which then stays as it was, or with nothing.
+    void configure(Plan plan, std::function<void(std::exception_ptr)> done);
     void drain(std::function<void()> drained);
     /// `told`, before anything ends: how many connections are there to be cut.
     void insist(std::function<void(std::size_t connections)> told);

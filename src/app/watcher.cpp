@@ -53,8 +53,15 @@ void Watcher::watch(std::vector<std::string> const& files, std::vector<FileMark>
         }
     }
     changing_since_.reset();
+    again_at_.reset();
     // What has changed since the marks were taken came before inotify looked.
     if (*alive_) due_.set(deadlines_.now());
+}
+
+void Watcher::again() {
+    if (!*alive_) return;
+    again_at_ = deadlines_.now() + patrol;
+    due_.set(std::min(due_.when(), *again_at_));
 }
 
 void Watcher::listen() {
@@ -80,9 +87,11 @@ void Watcher::look() {
     if (moved && !changing_since_) changing_since_ = now;
     // Half a list of users is one with fewer users, and half a password is another one.
     if (moved && now < *changing_since_ + longest) return due_.set(now + settle);
-    bool const tell = changing_since_.has_value();
+    auto const next = now + (moved ? rt::Duration(settle) : rt::Duration(patrol));
+    bool const tell = changing_since_ || (again_at_ && now >= *again_at_);
     changing_since_.reset();
-    due_.set(now + (moved ? rt::Duration(settle) : rt::Duration(patrol)));
+    if (tell) again_at_.reset();
+    due_.set(again_at_ ? std::min(next, *again_at_) : next);
     if (tell) changed_();
 }
 

@@ -32,6 +32,9 @@ public:
     /// Watches these instead of the ones before; `marks` say as what they have been seen, so that a change between the
     /// reading and this call is noticed, too. Paths that do not exist are watched for.
     void watch(std::vector<std::string> const& files, std::vector<FileMark> const& marks);
+    /// `changed` is called once more a `patrol` from now, unless a file changes or others are watched before. Allocates
+    /// nothing.
+    void again();
     void stop();
 
 private:
@@ -44,6 +47,7 @@ private:
     std::map<std::string, int> folders_;  ///< watched folder → inotify's number; as many as there are files at most
     std::map<std::string, FileMark> marks_;      ///< as seen last
     std::optional<rt::Instant> changing_since_;  ///< seen, and not told yet
+    std::optional<rt::Instant> again_at_;
     std::optional<rt::Instant> looked_at_;
     std::array<char, 4096> events_;  ///< what inotify says is only a reason to look
     rt::Deadline due_;

@@ -93,6 +93,7 @@ struct Gatekeeper::State {
     }
 
     void adopt(std::shared_ptr<Settings const> given) {
+        // What may fail comes first: then nothing has changed.
         directory = std::make_shared<Directory const>(given, hash);
         settings = std::move(given);
         ++generation;
@@ -306,7 +307,8 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
                                     state->known(user));
         }
         auto const generation = state->generation;
-        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now(), generation);
+        auto const reading = state->settings->reading;
+        auto const attempt = throttle.attempt(source, user, password.reveal(), state->parts.clock.now(), reading);
         if (attempt.wait.count() > 0)
             co_return state->refuse(visit, std::move(decision), AuthResult::throttled, try_later(attempt.wait),
                                     state->known(user));
@@ -343,7 +345,7 @@ rt::Task<Decision> Gatekeeper::verify(Visit const& visit) {
             continue;  // the accounts changed meanwhile: judged anew by those that hold now
         }
         if (!*matches) {
-            throttle.wrong(source, user, password.reveal(), attempt, generation);
+            throttle.wrong(source, user, password.reveal(), attempt, reading);
             flight->refused = AuthResult::wrong;
             co_return state->call_wrong(visit, std::move(decision), user);
         }

@@ -58,7 +58,7 @@ LineQueue::LineQueue(int descriptor)
       closing_event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       always_writable_(is_regular_file(descriptor)),
       close_by_(open_end) {
-    if (closing_event_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+    if (!closing_event_) throw std::system_error(errno, std::generic_category(), "eventfd");
     lines_.reserve(2 * batch_bytes);
     SignalsBlocked const blocked;
     thread_ = std::thread([this] { run(); });
@@ -66,14 +66,13 @@ LineQueue::LineQueue(int descriptor)
 
 LineQueue::~LineQueue() {
     if (thread_.joinable()) close();
-    ::close(closing_event_);
 }
 
 void LineQueue::close() {
     auto const until = rt::SystemClock{}.now() + closing_time;
     close_by_.store(until.time_since_epoch().count(), std::memory_order_relaxed);
     std::uint64_t const one = 1;
-    [[maybe_unused]] auto const n = ::write(closing_event_, &one, sizeof one);
+    [[maybe_unused]] auto const n = ::write(closing_event_.get(), &one, sizeof one);
     {
         std::lock_guard lock(mutex_);
         closing_ = true;
@@ -169,7 +168,7 @@ bool LineQueue::wait_writable() noexcept {
         }
         // Once closing is known its eventfd stays readable: only the deadline counts then.
         pollfd waits[] = {{.fd = descriptor_, .events = POLLOUT, .revents = 0},
-                          {.fd = until == open_end ? closing_event_ : -1, .events = POLLIN, .revents = 0}};
+                          {.fd = until == open_end ? closing_event_.get() : -1, .events = POLLIN, .revents = 0}};
         int const ready = ::poll(waits, 2, timeout);
         if (ready < 0 && errno != EINTR) return false;
         if (ready > 0 && waits[0].revents != 0) return true;  // an error too: the write says which

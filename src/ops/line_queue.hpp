@@ -9,6 +9,7 @@
 #include <string_view>
 #include <thread>
 
+#include "ocgate/rt/descriptor.hpp"
 #include "ocgate/rt/types.hpp"
 
 namespace ocgate::ops {
@@ -56,7 +57,7 @@ private:
     void count_lost(std::string_view lines) noexcept;
 
     int const descriptor_;
-    int const closing_event_;  ///< an eventfd: readable once the end has come
+    rt::Descriptor const closing_event_;  ///< an eventfd: readable once the end has come
     bool const always_writable_;
     std::mutex mutex_;
     std::condition_variable changed_;

@@ -1,10 +1,15 @@
 #!/usr/bin/env python3
 """Reload is a transaction: on SIGHUP and on changed files the new settings hold whole, or the old ones stay whole."""
 
+import json
+import os
+import resource
 import signal
 import subprocess
+from pathlib import Path
 
 from kit import case
+from kit.crowd import MIB
 from kit.wire import Client
 
 HEALTH = "/global/health"
@@ -88,6 +93,32 @@ class Reload(case.WithOpencode):
         self.assert_gateway_error(refused, 403)
         allowed = [("Origin", "https://two.example")]
         self.assertEqual(started.client().post("/session", {}, headers=allowed).status, 200)
+
+    def test_a_reload_without_memory_is_tried_again_until_it_is_whole(self):
+        """A rotated password must not stay half applied because a thread could not be had at that moment."""
+        path = self.htpasswd(bob="old")
+        started = self.start_gateway(config={"htpasswd_file": str(path), "sandbox": "off"})
+        pid = started.program.pid
+        self.assertEqual(self.status(started, "bob", "old"), 200)
+        taken = len(os.listdir(f"/proc/{pid}/fd"))
+        settings = json.loads(started.config_path.read_text(encoding="utf-8"))
+        settings["audit"] = str(self.folder / "audit.jsonl")  # a file and a thread that the sandbox knew nothing of
+        stack, _ = resource.getrlimit(resource.RLIMIT_STACK)
+        left = (2 * MIB if stack == resource.RLIM_INFINITY else stack) * 3 // 4  # for all but a thread's stack
+        before = resource.prlimit(pid, resource.RLIMIT_AS)
+        pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[0])
+        resource.prlimit(pid, resource.RLIMIT_AS, (pages * resource.getpagesize() + left, before[1]))
+        self.htpasswd(bob="new")
+        started.write_config(json.dumps(settings))
+        failed = started.wait_event("reload_failed", such_that=lambda entry: "unavailable" in entry["errors"])
+        self.assertIn("tried again", failed["message"])
+        self.assertEqual(started.client().get(HEALTH).status, 200)
+        resource.prlimit(pid, resource.RLIMIT_AS, before)
+        started.wait_event("reloaded")
+        self.assertEqual(self.status(started, "bob", "old"), 401)
+        self.assertEqual(self.status(started, "bob", "new"), 200)
+        more = "the audit's file, and what wakes its thread"
+        self.assertLessEqual(len(os.listdir(f"/proc/{pid}/fd")), taken + 2 + 2, more)
 
 
 if __name__ == "__main__":

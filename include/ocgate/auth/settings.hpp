@@ -49,6 +49,9 @@ struct ThrottleSettings {
 };
 
 struct Settings {
+    /// Of which reading of the configuration these are: the same number in all threads, another one in each reading,
+    /// never 0. What a throttle that all share remembers as judged was judged by the accounts of one reading.
+    std::uint64_t reading = 1;
     std::vector<Account> accounts;   ///< at least one; `app` refuses to start without
     std::string realm = "opencode";  ///< printable ASCII without `"` and `\`; at most 64 bytes
     /// Origins that count as our own: `https://code.example`, `https://*.example.org` (any depth below it),

@@ -72,6 +72,31 @@ TEST_F(Watching, AFileRenamedIntoPlaceIsNoticedOnceTheBurstIsOver) {
     EXPECT_EQ(changes_after(Watcher::patrol), 0) << "the same change twice";
 }
 
+TEST_F(Watching, WhatWasBrokenOffIsTriedAgainUntilItIsWatchedAnew) {
+    write("config", "one");
+    watch({path("config")});
+    EXPECT_EQ(changes_after(Watcher::patrol), 0);
+    for (int i = 0; i < 3; ++i) {
+        watcher_.again();
+        EXPECT_EQ(changes_after(Watcher::patrol - std::chrono::milliseconds(1)), 0);
+        EXPECT_EQ(changes_after(std::chrono::milliseconds(1)), 1);
+    }
+    EXPECT_EQ(changes_after(2 * Watcher::patrol), 0) << "once each time";
+    watcher_.again();
+    for (int i = 1; i <= 9; ++i) {
+        write("other", std::to_string(i));
+        EXPECT_EQ(changes_after(Watcher::patrol / 10), 0) << "what else goes on in the folder is no reason to hurry";
+    }
+    EXPECT_EQ(changes_after(Watcher::patrol / 10), 1);
+    watcher_.again();
+    watch({path("config")});  // somebody else asked, and it worked
+    EXPECT_EQ(changes_after(2 * Watcher::patrol), 0);
+    watcher_.again();
+    replace("config", "two");
+    EXPECT_EQ(changes_after(2 * Watcher::settle), 1) << "a change makes it sooner";
+    EXPECT_EQ(changes_after(2 * Watcher::patrol), 0);
+}
+
 TEST_F(Watching, AFileWrittenInPlaceIsNoticed) {
     write("config", "one");
     watch({path("config")});

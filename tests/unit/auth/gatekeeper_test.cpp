@@ -127,6 +127,7 @@ TEST_F(GatekeeperTest, AnOldPasswordLocksNobodyOut) {
         EXPECT_EQ(crypt_calls(), before + (kept_as_hash ? 1 : 0));
         EXPECT_EQ(gate.ask(Request("GET /", {login("ann", "new")})).kind, Kind::admitted);
         // Rotated back: it is not known as a wrong one any more.
+        ++settings.reading;
         settings.accounts = {kept_as_hash ? hashed("ann", "old") : clear_text("ann", "old")};
         gate.keeper->adopt(std::make_shared<Settings const>(settings));
         EXPECT_EQ(gate.ask(old).kind, Kind::admitted);
@@ -352,6 +353,60 @@ TEST_F(GatekeeperTest, OthersGuessesLockNobodyOutWhoIsIn) {
     // Nor after a reload.
     gate.keeper->adopt(std::make_shared<Settings const>(settings));
     EXPECT_EQ(gate.ask(right).kind, Kind::admitted);
+}
+
+/// Threads that share a throttle may have read the configuration differently often, after one that failed in some.
+TEST_F(GatekeeperTest, WhatEarlierAccountsCalledWrongIsJudgedAnewByEachThread) {
+    Gate gate(settings);
+    auto const other = gate.another(settings);
+    auto const ask_other = [&](Request const& request) {
+        auto const result = gate.start(request, "192.0.2.1", other.get());
+        gate.run();
+        return result->value_or(proxy::Decision{});
+    };
+    auto next = settings_of({hashed("ann", "next")});
+    next.reading = settings.reading + 1;
+    Request const request("GET /", {login("ann", "next")});
+    gate.keeper->adopt(std::make_shared<Settings const>(settings));  // once more than the other
+    EXPECT_EQ(status(gate.ask(request)), 401U);
+    other->adopt(std::make_shared<Settings const>(next));
+    EXPECT_EQ(ask_other(request).kind, Kind::admitted);
+    auto const before = crypt_calls();
+    EXPECT_EQ(status(gate.ask(request)), 401U) << "by the accounts it has";
+    EXPECT_EQ(crypt_calls(), before) << "and they have judged it";
+    gate.keeper->adopt(std::make_shared<Settings const>(next));
+    EXPECT_EQ(gate.ask(request).kind, Kind::admitted);
+}
+
+TEST_F(GatekeeperTest, AReloadWithoutMemoryChangesNothing) {
+    auto const next = [] {
+        auto made = settings_of({hashed("ann", "next"), hashed("bob", "other"), clear_text("dan", "plain")});
+        made.reading = 2;
+        return std::make_shared<Settings const>(std::move(made));
+    }();
+    std::size_t failures = 0;
+    for (std::size_t nth = 1;; ++nth) {
+        Gate gate(settings);
+        Request const before("GET /", {login("ann", "right")});
+        EXPECT_EQ(gate.ask(before).kind, Kind::admitted);
+        test::fail_allocation(nth);
+        bool threw = false;
+        try {
+            gate.keeper->adopt(next);
+        } catch (std::bad_alloc const&) {
+            threw = true;
+        }
+        bool const failed = test::fail_allocation(0);
+        EXPECT_EQ(threw, failed) << nth;
+        if (!failed) break;
+        ++failures;
+        EXPECT_EQ(gate.consider(before).kind, Kind::admitted) << nth << ": still known";
+        EXPECT_EQ(status(gate.ask(Request("GET /", {login("ann", "next")}))), 401U) << nth;
+        gate.keeper->adopt(next);
+        EXPECT_EQ(gate.ask(Request("GET /", {login("ann", "next")})).kind, Kind::admitted) << nth;
+        EXPECT_EQ(status(gate.ask(before)), 401U) << nth;
+    }
+    EXPECT_GE(failures, 3U);
 }
 
 TEST_F(GatekeeperTest, ParallelGuessesCannotOutrunTheCount) {
