@@ -20,6 +20,7 @@ struct HttpRequest {
     std::string shown;  ///< method and place without secrets, for logs: `POST discord.com/…/webhooks/123/***`
     std::vector<std::pair<std::string, std::string>> fields;  ///< without Host and Content-Length; may hold secrets
     std::string body;
+    std::int64_t made_ms = 0;  ///< Unix time, where the sink minds when it was asked
 };
 
 struct HttpResponse {

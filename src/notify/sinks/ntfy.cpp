@@ -95,7 +95,7 @@ public:
             sequences_ = false;
             return {.kind = Verdict::Kind::gone, .why = "the server knows no sequences (ntfy before 2.16)"};
         }
-        return refused(response, clears, code);
+        return refused(request, response, clears, code);
     }
 
 private:
@@ -111,6 +111,7 @@ private:
 
     [[nodiscard]] HttpRequest request_to(std::string method, std::string const& path) const {
         HttpRequest request;
+        request.made_ms = unix_ms(wall_);
         request.method = std::move(method);
         request.url = settings_.server + path;
         request.shown = request.method + " " + settings_.server + "/***";  // who knows a public topic can read it
@@ -147,7 +148,7 @@ private:
         return {.kind = Verdict::Kind::delivered, .remote_id = std::move(id)};
     }
 
-    Verdict refused(HttpResponse const& response, bool clears, std::int64_t code) {
+    Verdict refused(HttpRequest const& request, HttpResponse const& response, bool clears, std::int64_t code) {
         using Kind = Verdict::Kind;
         auto const status = response.status;
         auto const told = "answered " + std::to_string(status) + (code ? "/" + std::to_string(code) : "");
@@ -157,7 +158,7 @@ private:
         // The server's own codes begin with the status.
         if ((status == 401 || status == 403) && code / 100 != status) return not_its_own(told, "ntfy");
         if (status == 401) return {.kind = Kind::disable, .why = told + ": token or password is wrong"};
-        if (status == 403) return forbidden(told);
+        if (status == 403) return forbidden(request, told);
         if (code == 40401) return {.kind = Kind::disable, .why = told + ": no ntfy server at this address"};
         // 50701: this topic is for UnifiedPush only. Any other 507 is of a server or proxy that is full.
         if (auto const usual = usual_verdict(response, wall_); usual && code != 50701) return *usual;
@@ -168,16 +169,24 @@ private:
     }
 
     // The server says so as well when its table of users could not be read at that moment, so it is asked once more
-    // before nothing is sent for good. What was under way with the first one says no more than that.
-    Verdict forbidden(std::string told) {
+    // before nothing is sent for good. What was under way with the first one, however long, says no more than that; and
+    // what was under way when a second one was believed says nothing of whoever enables the target again.
+    Verdict forbidden(HttpRequest const& request, std::string told) {
         using Kind = Verdict::Kind;
         told += ": not allowed to publish to this topic, or no credentials";
+        Verdict once_more{.kind = Kind::retry, .wait = doubt, .pause = Verdict::Pause::target, .why = told};
         auto const now = unix_ms(wall_);
-        auto const since = [&] { return std::chrono::milliseconds(std::abs(now - forbidden_ms_.value_or(0))); };
-        if (since() > longest_doubt) forbidden_ms_ = now;
-        if (since() < doubt)
-            return {.kind = Kind::retry, .wait = doubt, .pause = Verdict::Pause::target, .why = std::move(told)};
+        if (believed_ms_ && request.made_ms <= *believed_ms_ &&
+            std::abs(now - *believed_ms_) < std::chrono::milliseconds(longest_doubt).count())
+            return once_more;
+        std::chrono::milliseconds const since(forbidden_ms_ ? request.made_ms - *forbidden_ms_ : 0);
+        if (!forbidden_ms_ || std::chrono::abs(since) > longest_doubt) {
+            forbidden_ms_ = now;
+            return once_more;
+        }
+        if (since < doubt) return once_more;
         forbidden_ms_.reset();
+        believed_ms_ = now;
         return {.kind = Kind::disable, .why = std::move(told)};
     }
 
@@ -206,6 +215,7 @@ private:
     bool sequences_ = true;  ///< until an answer shows otherwise
     std::int64_t narrow_until_ms_ = 0;
     std::optional<std::int64_t> forbidden_ms_;  ///< when the first 403 came that nothing delivered has followed
+    std::optional<std::int64_t> believed_ms_;   ///< when a second one was believed
 };
 
 constexpr std::string_view taken_topics[] = {"docs",    "static",   "file",   "app",   "metrics",

@@ -261,7 +261,7 @@ TEST(Ntfy, ASecond403IsBelieved) {
     auto const sink = make_ntfy(settings(), [&] { return standing(now)(); });
     auto const request = sink->publish(permission_message(), delivery());
     auto const no = answer(403, error_body(40301));
-    auto const asked = [&] { return sink->judge(request, no).kind; };
+    auto const asked = [&] { return sink->judge(sink->publish(permission_message(), delivery()), no).kind; };
     EXPECT_EQ(asked(), Kind::retry);
     EXPECT_EQ(asked(), Kind::retry) << "it was under way with the first";
     now += 4;
@@ -279,6 +279,30 @@ TEST(Ntfy, ASecond403IsBelieved) {
     EXPECT_EQ(asked(), Kind::retry);
     now += 5;
     EXPECT_EQ(asked(), Kind::disable);
+}
+
+// The server waits for its table for seconds before it gives up, and for longer where it looks twice.
+TEST(Ntfy, WhatWasSentBeforeTheFirst403IsNoSecondOne) {
+    auto now = test_now_s;
+    auto const sink = make_ntfy(settings(), [&] { return standing(now)(); });
+    auto const made = [&] { return sink->publish(permission_message(), delivery()); };
+    auto const no = answer(403, error_body(40301));
+    auto const first = made();
+    now += 4;
+    auto const beside = made();
+    now += 1;
+    EXPECT_EQ(sink->judge(first, no).kind, Kind::retry);
+    now += 9;
+    EXPECT_EQ(sink->judge(beside, no).kind, Kind::retry) << "nobody doubted when it was sent";
+    auto const again = made();
+    auto const last = made();
+    now += 5;
+    EXPECT_EQ(sink->judge(again, no).kind, Kind::disable);
+    EXPECT_EQ(sink->judge(last, no).kind, Kind::retry);
+    now += 60;  // a person enables it
+    EXPECT_EQ(sink->judge(made(), no).kind, Kind::retry) << "what was under way before is no doubt of theirs";
+    now += 5;
+    EXPECT_EQ(sink->judge(made(), no).kind, Kind::disable);
 }
 
 TEST(Ntfy, AnAnswerThatIsCutOffCountsIfItHoldsTheId) {
