@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <charconv>
 #include <memory>
+#include <new>
 #include <stdexcept>
 
 #include "apr1.hpp"
@@ -119,9 +120,13 @@ bool crypt_matches(std::string_view hash, std::string_view password) {
     // libcrypt refuses phrases of 512 bytes and more even where bcrypt would not look at them.
     std::string phrase(format_of(hash) == Format::bcrypt ? password.substr(0, bcrypt_bytes) : password);
     char const* made = ::crypt_r(phrase.c_str(), setting.c_str(), data.get());
-    bool const same = made != nullptr && same_secret(made, hash);
+    bool const none = made == nullptr || *made == '*';
+    bool const same = !none && same_secret(made, hash);
+    bool const too_long = phrase.size() >= CRYPT_MAX_PASSPHRASE_SIZE;
     if (!phrase.empty()) OPENSSL_cleanse(phrase.data(), phrase.size());
     OPENSSL_cleanse(data.get(), sizeof *data);
+    // yescrypt maps memory of its own, up to 128 MiB, and says EINVAL without it: that judges nobody's password.
+    if (none && !too_long && format_of(hash) == Format::yescrypt) throw std::bad_alloc();
     return same;
 }
 

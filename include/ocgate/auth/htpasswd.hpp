@@ -47,7 +47,8 @@ struct Htpasswd {
 [[nodiscard]] bool looks_like_hash(std::string_view text) noexcept;
 
 /// Whether `hash` was made of `password`; false for a hash that `hash_problem` objects to. Compares in constant time.
-/// bcrypt looks at the first 72 bytes only, as everywhere.
+/// bcrypt looks at the first 72 bytes only, as everywhere. Throws std::bad_alloc where there is no memory to tell, of
+/// which yescrypt takes up to 128 MiB.
 [[nodiscard]] bool verify_hash(std::string_view hash, std::string_view password);
 
 inline constexpr unsigned default_bcrypt_cost = 12;

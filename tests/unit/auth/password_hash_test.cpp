@@ -1,6 +1,10 @@
 #include <gtest/gtest.h>
 #include <openssl/evp.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <fstream>
+#include <new>
 #include <stdexcept>
 #include <string>
 
@@ -101,6 +105,36 @@ TEST(VerifyHash, IsFalseForWhatIsNoHash) {
         EXPECT_FALSE(verify_hash(hash, hash)) << hash;
         EXPECT_EQ(test::crypt_calls(), before) << "a hash above the limits must not be computed";
     }
+}
+
+/// No more address space than there is taken, but for so many bytes: small things are had, large ones are not.
+class LittleAddressSpace {
+public:
+    explicit LittleAddressSpace(rlim_t beyond) {
+        rlim_t pages = 0;
+        std::ifstream("/proc/self/statm") >> pages;
+        ::getrlimit(RLIMIT_AS, &before_);
+        rlimit const now{pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE)) + beyond, before_.rlim_max};
+        ::setrlimit(RLIMIT_AS, &now);
+    }
+    ~LittleAddressSpace() { ::setrlimit(RLIMIT_AS, &before_); }
+    LittleAddressSpace(LittleAddressSpace const&) = delete;
+    LittleAddressSpace& operator=(LittleAddressSpace const&) = delete;
+
+private:
+    rlimit before_{};
+};
+
+TEST(VerifyHash, YescryptWithoutMemoryJudgesNobody) {
+    auto const& [hash, password] = vectors[std::size(vectors) - 1];
+    ASSERT_TRUE(verify_hash(hash, password));
+    {
+        LittleAddressSpace const little(rlim_t{8} << 20U);  // it needs 16 MiB
+        EXPECT_THROW((void)verify_hash(hash, password), std::bad_alloc);
+        EXPECT_FALSE(verify_hash(hash, std::string(512, 'x'))) << "longer than libcrypt takes: wrong without hashing";
+        EXPECT_TRUE(verify_hash(vectors[0].hash, vectors[0].password)) << "bcrypt needs none";
+    }
+    EXPECT_TRUE(verify_hash(hash, password));
 }
 
 /// OpenSSL without MD5 and SHA-1, as a policy may have it.
