@@ -43,6 +43,15 @@ rt::Task<void> Courier::Inside::begin() {
         auto const enabled = co_await insist(nullptr, std::move(enable));
         if (enabled) lane->disabled.clear();
     }
+    // A disabled target leases nothing, and that is where what was under way for incidents that ended since is dropped.
+    for (auto const& lane : lanes) {
+        if (lane->disabled.empty()) continue;
+        auto drop = [target = lane->target.name, at = wall_ms()](Outbox& outbox) {
+            return outbox.lease(target, 0, at, at, {});
+        };
+        auto const left = co_await insist(nullptr, drop);
+        if (left) lane->counts.ended += left->dropped.size();
+    }
     if (stopping) co_return;
     for (auto const& lane : lanes) tasks.spawn(pump(*lane));
 }

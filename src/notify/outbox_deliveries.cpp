@@ -10,11 +10,11 @@ Kept<Leased> Outbox::lease(std::string_view target, std::size_t most, std::int64
     auto& in = *inside_;
     return in.transact("leasing", [&] {
         Leased leased;
-        if (auto row = in.is_disabled.rows(target); row.next()) return leased;
         // Of incidents that ended while these were under way, and nobody said what became of them. Those that are under
         // way have a lease, though a clock that was set ahead says that it is over.
         for (auto const& dedupe : under_way) in.renew_lease.run(dedupe, until_ms);
         leased.dropped = Inside::dropped_in(in.drop_overtaken.rows(target, now_ms));
+        if (auto row = in.is_disabled.rows(target); row.next()) return leased;
         std::vector<std::int64_t> ids;
         for (auto row = in.find_due.rows(target, now_ms, most + under_way.size()); row.next() && ids.size() < most;) {
             bool const ours = std::find(under_way.begin(), under_way.end(), row.text(1)) != under_way.end();

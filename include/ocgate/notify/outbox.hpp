@@ -237,9 +237,9 @@ public:
     // Deliveries.
 
     /// Takes up to `most` due deliveries of a target until `until_ms`: blocks before errors before completes, then the
-    /// older. Of one incident only the first live one, so they go in order. None while the target is disabled. Of those
-    /// in `under_way` (Ticket::dedupe), which have not been settled, the leases go on: a clock that is set ahead gives
-    /// nothing out twice.
+    /// older. Of one incident only the first live one, so they go in order. None while the target is disabled, but what
+    /// is over is dropped then, too. Of those in `under_way` (Ticket::dedupe), which have not been settled, the leases
+    /// go on: a clock that is set ahead gives nothing out twice.
     [[nodiscard]] Kept<Leased> lease(std::string_view target, std::size_t most, std::int64_t until_ms,
                                      std::int64_t now_ms, std::span<std::string const> under_way = {});
     /// When `lease` can next find something for the target; nothing: not before something changes.

@@ -192,6 +192,26 @@ TEST_F(CourierTest, AsksNoMoreWhereItIsNotWanted) {
     EXPECT_EQ((*bench.start(courier->enable("nobody")))->error().trouble, Trouble::unknown);
 }
 
+// The process was killed while they were sent. A disabled target leases nothing, which is where it would be found.
+TEST_F(CourierTest, ADisabledTargetKeepsNothingOfWhatIsOver) {
+    raise("i1", {"a"});
+    raise("i2", {"a"});
+    auto leave = [at = ms()](Outbox& outbox) {
+        (void)outbox.lease("a", 2, at + 60'000, at);
+        (void)outbox.disable("a", "answered 401", "mark", at);
+        return outbox.end({.key = "i1", .outcome = "once"}, at);
+    };
+    in_outbox(std::move(leave));
+    EXPECT_EQ(state("i1>a"), "leased");
+    add("a");
+    begin();
+    EXPECT_EQ(status("a").disabled, "answered 401");
+    EXPECT_EQ(state("i1>a"), "dropped");
+    EXPECT_EQ(state("i2>a"), "queued");
+    EXPECT_EQ(status("a").counts.ended, 1U);
+    EXPECT_THAT(http->asked, testing::IsEmpty());
+}
+
 TEST_F(CourierTest, OtherSettingsAreANewChance) {
     add("a");
     http->script["a"] = [](HttpRequest const&) { return Reply{answer(401)}; };
