@@ -334,16 +334,18 @@ class Dos(WithCrowds):
         for what, cycle in (("WebSocket", terminal), ("event stream", events)):
             resident, opened = [], []
             began = time.monotonic()
-            for third in range(3):
-                self.storm(cycle, cycles // 3 + (third == 2) * (cycles % 3), clients)
+            for _ in range(5):
+                self.storm(cycle, cycles // 5, clients)
                 self.wait_for("all is closed", lambda: self.status(started)["exchanges"] == 1)
                 self.wait_for("opencode sees nobody", lambda: self.upstream.streams == 1)  # but the gateway's own
                 resident.append(started.program.status_kb("VmRSS"))
                 opened.append(open_descriptors(pid))
             took = time.monotonic() - began
             print(f"  {cycles} {what} cycles in {took:.1f} s: resident {resident} kB, descriptors {opened}")
-            self.assertLessEqual(opened[2] - opened[1], 8, "but for what is kept idle")
-            self.assertLess(resident[2] - resident[1], 256, "less than 1 kB for each cycle")
+            self.assertLessEqual(opened[-1] - opened[0], 8, "but for what is kept idle")
+            # An allocator takes some pages at once, now and then; what leaks grows with every cycle.
+            grown = sorted(after - before for before, after in zip(resident, resident[1:]))
+            self.assertLess(grown[1], 100, "512 bytes for each cycle, in three of four parts")
             self.assertEqual(started.metric("ocgate_streams_open"), 0)
             self.assertEqual(started.metric("ocgate_http_requests_in_flight"), 0)
         self.assertEqual(started.metric("ocgate_stream_duration_seconds_count"), 2 * cycles)

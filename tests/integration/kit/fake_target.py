@@ -52,7 +52,8 @@ class Fault:
     """Put in the way of the next `times` requests (-1: all) that `when` takes."""
 
     answer: Answer = None  # instead of the target's own; the target does not see the request
-    stall: bool = False  # never answered
+    stall: bool = False  # not answered before it is let go, and otherwise never
+    let_go: bool = False
     cut: bool = False  # the connection is closed in place of an answer
     applied: bool = False  # the target has done what was asked before it stalls or cuts
     times: int = 1
@@ -135,7 +136,9 @@ class FakeTarget:
         self._thread.start()
 
     def close(self):
-        self._closing.set()
+        with self._changed:
+            self._closing.set()
+            self._changed.notify_all()
         self._server.shutdown()
         self._server.server_close()
         for connection in list(self._open):
@@ -169,6 +172,15 @@ class FakeTarget:
     def stall(self, times=1, applied=False):
         self.put_in_the_way(Fault(stall=True, times=times, applied=applied))
 
+    def let_go(self):
+        """What stalls is answered, and stalls no more."""
+        with self._changed:
+            for request in self.requests:
+                if request.fault and request.fault.stall:
+                    request.fault.let_go = True
+            self._faults = collections.deque(fault for fault in self._faults if not fault.stall)
+            self._changed.notify_all()
+
     def cut(self, times=1, applied=True):
         """The request is read, and done (`applied`) or not; the connection ends without an answer."""
         self.put_in_the_way(Fault(cut=True, times=times, applied=applied))
@@ -200,9 +212,11 @@ class FakeTarget:
             if not fault or fault.applied:
                 answer = self.answer(request)
             self._changed.notify_all()
-        if fault and fault.stall:
-            self._closing.wait()
-            return None
+            if fault and fault.stall:
+                self._changed.wait_for(lambda: fault.let_go or self._closing.is_set())
+                if not fault.let_go:
+                    return None
+                return answer if fault.applied else self.answer(request)
         return None if fault and fault.cut else answer
 
     def _next_fault(self, request):

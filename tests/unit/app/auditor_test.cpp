@@ -96,7 +96,7 @@ TEST(Auditor, OwnPagesAreToldWithWhatTheyWereAsked) {
     auto const asked = [&](std::string target, std::string body, unsigned status = 200) {
         request.target = "/_ocgate" + std::move(target);
         request.body = std::move(body);
-        file.auditor().page(request, {.status = status});
+        file.auditor().page(request, {.status = status, .body = {}});
     };
     asked("/notifications/mute?x=y", R"({"for":"2h","session":"ses_1"})");
     asked("/notifications/test", R"({"target":"phone"})");

@@ -127,9 +127,9 @@ TEST_F(BudgetGateTest, TheRestIsTheGatekeepersOwnAffair) {
     EXPECT_TRUE(gate.trusts("10.0.0.1"));
     EXPECT_FALSE(gate.trusts("10.0.0.2"));
     wire::RequestHead head;
-    EXPECT_FALSE(gate.watches({.head = head}));
+    EXPECT_FALSE(gate.watches({head, "192.0.2.1", "r1"}));
     doorman->watching = true;
-    EXPECT_TRUE(gate.watches({.head = head}));
+    EXPECT_TRUE(gate.watches({head, "192.0.2.1", "r1"}));
     gate.saw_answer("/pty/x/connect-token", 200, "{}", "alice");
     EXPECT_EQ(doorman->seen, "/pty/x/connect-token");
 }

@@ -239,7 +239,8 @@ TEST_F(HeraldTest, WhatFindsNoRoomWhileTargetsAreExchangedIsCounted) {
     herald->configure(made());
     bench.settle();
     for (std::size_t i = 0; i < Herald::max_waiting + 3; ++i) {
-        herald->happened(PermissionOver{.id = "per_x", .outcome = PermissionOver::Outcome::once, .root = root});
+        herald->happened(
+            PermissionOver{.id = "per_x", .session = {}, .outcome = PermissionOver::Outcome::once, .root = root});
     }
     EXPECT_EQ(herald->counts().refused, 3u);
 }

@@ -97,10 +97,10 @@ TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWhenSomebodyLooks) {
 TEST_F(TellerRestart, AProviderThatFailsNoMoreIsOverWithTheTurn) {
     happens(retrying(3));
     restart();
-    for (auto const& [happening, outcome] :
-         std::vector<std::pair<Happening, std::string>>{{TurnCompleted{.root = root}, " recovered"},
-                                                        {failure("gave up"), " given up"},
-                                                        {TurnAborted{root}, " given up"}}) {
+    for (auto const& [happening, outcome] : std::vector<std::pair<Happening, std::string>>{
+             {TurnCompleted{.root = root, .usage = {}, .agent = {}, .words = {}}, " recovered"},
+             {failure("gave up"), " given up"},
+             {TurnAborted{root}, " given up"}}) {
         ends.clear();
         takes_up();
         happens(happening);

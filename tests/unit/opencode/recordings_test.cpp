@@ -147,7 +147,7 @@ INSTANTIATE_TEST_SUITE_P(
                    "S1 completed, 1 steps by compaction: A title"}},
         Recording{"two_turns", {"S1 began", "S1 completed, 2 steps by build: Second"}},
         Recording{"disposed", {"S1 began", "P1 pending: bash echo never, S1", "P1 over: gone", "S1 aborted"}}),
-    [](auto const& info) { return info.param.scenario; });
+    [](auto const& recording) { return recording.param.scenario; });
 
 TEST(RecordingsFolder, IsAllInTheTable) {
     std::set<std::string> names;
