@@ -182,6 +182,7 @@ private:
     std::string deaf_;  ///< why no events are heard, as logged
 
     bool follower_owed_ = false;  ///< another opencode, which a reload that broke off did not get to
+    bool reload_owed_ = false;    ///< one was broken off, and none has been whole since
     bool reloading_ = false;
     std::uint64_t readings_ = 0;  ///< auth::Settings::reading of the last plan
     std::vector<std::function<void(bool)>>

@@ -10,6 +10,17 @@
 namespace ocgate::app {
 
 using ops::LogLevel;
+namespace {
+
+/// What could not be read, and could be a moment later though no file changes.
+bool is_of_shortage(std::string_view errors) {
+    auto const says = [&](int number) {
+        return errors.find(std::generic_category().message(number)) != std::string_view::npos;
+    };
+    return says(EMFILE) || says(ENFILE) || says(ENOMEM);
+}
+
+}  // namespace
 
 std::string Gateway::Inside::upstream_host() const {
     return config_.upstream.is_unix() ? "localhost" : config_.upstream.text();
@@ -138,9 +149,11 @@ void Gateway::Inside::refuse_reload(std::string_view why, Loaded& loaded) {
         marks.push_back(mark_of(config_.files[i]));
     }
     watcher_->watch(files, marks);
+    if (reload_owed_ || is_of_shortage(all)) watcher_->again();
 }
 
 void Gateway::Inside::break_off(std::string_view why, std::exception_ptr error) {
+    reload_owed_ = true;
     watcher_->again();
     metrics_.reloaded(false);
     reloaded(why, false);
@@ -156,6 +169,7 @@ void Gateway::Inside::shards_done(Reload& round, std::size_t shards, std::except
     if (round.failed) {
         break_off(round.why, round.failed);
     } else {
+        reload_owed_ = false;
         metrics_.reloaded(true);
         reloaded(round.why, true);
         log_.app(LogLevel::info, "reloaded", "", {{"why", round.why}});
