@@ -70,7 +70,9 @@ Herald::Herald(HeraldNeeds needs, HeraldSettings settings)
       ask_alarm_(
           needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->ask_for_left(); }, this),
       stop_alarm_(
-          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->break_off(); }, this) {
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->break_off(); }, this),
+      exchange_alarm_(
+          needs_.deadlines, [](void* self) { static_cast<Herald*>(self)->exchange_pause_.notify(); }, this) {
     build();
 }
 
@@ -100,12 +102,11 @@ void Herald::build() {
     auto const& listener = needs_.listener;
     auto const trouble = [this](notify::OutboxError const& error) { in_trouble(error); };
     auto targets = settings_.targets();
-    clients_.clear();
+    std::vector<std::shared_ptr<notify::HttpClient>> clients;
     for (auto const& target : targets) {
-        if (target.http) clients_.push_back(target.http);
+        if (target.http) clients.push_back(target.http);
     }
-    center_.reset();
-    courier_ = std::make_unique<notify::Courier>(
+    auto courier = std::make_unique<notify::Courier>(
         notify::CourierNeeds{.executor = needs_.executor,
                              .deadlines = needs_.deadlines,
                              .store = needs_.store,
@@ -125,11 +126,11 @@ void Herald::build() {
                              .trouble = trouble,
                              .escaped = listener.escaped},
         notify::CourierRules{}, std::move(targets));
-    center_ = std::make_unique<notify::Center>(
+    auto center = std::make_unique<notify::Center>(
         notify::CenterNeeds{.executor = needs_.executor,
                             .deadlines = needs_.deadlines,
                             .store = needs_.store,
-                            .courier = *courier_,
+                            .courier = *courier,
                             .wall = needs_.wall,
                             .route = [this](notify::Raised const& raised) { return route(raised); },
                             .quiet = [this] { return router_.quiet(); },
@@ -145,6 +146,18 @@ void Herald::build() {
                                         if (dropped.reason == "limit") ++no_room_[dropped.target];
                                     }
                                 }});
+    if (center_) {
+        auto earlier = earlier_;
+        auto earlier_targets = earlier_targets_;
+        add(earlier, center_->counts());
+        for (auto const& target : courier_->status()) add(earlier_targets[target.name], target.counts);
+        earlier_ = std::move(earlier);
+        earlier_targets_ = std::move(earlier_targets);
+    }
+    // Nothing fails any more. A center goes before its courier.
+    center_ = std::move(center);
+    courier_ = std::move(courier);
+    clients_ = std::move(clients);
 }
 
 void Herald::in_trouble(notify::OutboxError const& error) {
@@ -183,31 +196,50 @@ rt::Task<void> Herald::forget_targets() {
 
 void Herald::configure(HeraldSettings settings) {
     bool const same = settings.targets_mark == settings_.targets_mark;
+    exchange_again_ |= !same;  // before anything that may fail: who asks once more brings the same
     settings_ = std::move(settings);
     router_.adopt(settings_.rules);
     teller_.adopt(settings_.teller);
     if (stopping_) return;
-    if (same) return then([this] { center_->route_again(); });
-    exchange_again_ = true;
-    if (started_ && !exchanging_) tasks_.spawn(exchange());
+    if (exchange_again_ && exchanging_ && exchange_pause_.waiting()) exchange_pause_.notify();
+    if (exchange_again_ && started_ && !exchanging_) tasks_.spawn(exchange());
+    if (same) then([this] { center_->route_again(); });
 }
 
 rt::Task<void> Herald::exchange() {
     exchanging_ = true;
+    bool ended = false;
     while (std::exchange(exchange_again_, false) && !stopping_) {
-        co_await center_->stop();
-        co_await courier_->stop(std::min(stop_by_, needs_.deadlines.now() + exchange_patience));
-        add(earlier_, center_->counts());
-        for (auto const& target : courier_->status()) add(earlier_targets_[target.name], target.counts);
-        build();
-        co_await recall_mutes();
-        co_await forget_targets();
-        if (stopping_) break;
-        courier_->start();
-        center_->start();
+        bool failed = false;
+        try {
+            co_await exchange_once(ended);
+        } catch (...) {
+            failed = exchange_again_ = true;
+            if (needs_.listener.escaped) needs_.listener.escaped(std::current_exception());
+        }
+        if (!failed || stopping_) continue;
+        exchange_alarm_.set(needs_.deadlines.now() + exchange_retry);
+        co_await exchange_pause_.wait();
+        exchange_alarm_.set(rt::never);
     }
     exchanging_ = false;
     for (auto const& step : std::exchange(waiting_, {})) step();
+}
+
+/// `ended`: those that are to go have stopped, and new ones could not be made yet.
+rt::Task<void> Herald::exchange_once(bool& ended) {
+    if (!ended) {
+        co_await center_->stop();
+        co_await courier_->stop(std::min(stop_by_, needs_.deadlines.now() + exchange_patience));
+        ended = true;
+    }
+    build();
+    ended = false;
+    co_await recall_mutes();
+    co_await forget_targets();
+    if (stopping_) co_return;
+    courier_->start();
+    center_->start();
 }
 
 void Herald::then(std::function<void()> step) {
@@ -235,6 +267,7 @@ rt::Task<void> Herald::stop(rt::Instant until) {
     ask_alarm_.set(rt::never);
     stop_alarm_.set(until);  // an exchange under way would wait for longer
     for (auto const& [key, test] : std::map(tests_)) test->changed.notify();
+    if (exchange_pause_.waiting()) exchange_pause_.notify();
     co_await tasks_.join();
     co_await center_->stop(until);
     co_await courier_->stop(until);

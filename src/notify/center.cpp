@@ -23,12 +23,17 @@ std::int64_t Center::now_ms() const {
 void Center::then(Step step, std::size_t bytes) {
     steps_.push_back({std::move(step), Weighed(held_bytes_, apiece + bytes)});
     if (std::exchange(working_, true)) return;
-    auto task = work(this);
-    rt::spawn(needs_.executor, std::move(task), [this](std::exception_ptr const& error) {
-        working_ = false;
-        if (error && needs_.escaped) needs_.escaped(error);
-        if (stopping_) stopped_.notify();
-    });
+    try {
+        auto task = work(this);
+        rt::spawn(needs_.executor, std::move(task), [this](std::exception_ptr const& error) {
+            working_ = false;
+            if (error && needs_.escaped) needs_.escaped(error);
+            if (stopping_) stopped_.notify();
+        });
+    } catch (...) {
+        working_ = false;  // the step goes with the next one
+        throw;
+    }
 }
 
 rt::Task<void> Center::work(Center* self) {

@@ -78,7 +78,8 @@ public:
     static constexpr std::size_t max_tests = 16;     ///< at a time
     static constexpr rt::Duration test_patience = std::chrono::seconds(30);
     static constexpr rt::Duration exchange_patience = std::chrono::seconds(5);
-    static constexpr rt::Duration sampling = std::chrono::seconds(15);  ///< of the outbox's own counts
+    static constexpr rt::Duration exchange_retry = std::chrono::seconds(10);  ///< when they could not be made
+    static constexpr rt::Duration sampling = std::chrono::seconds(15);        ///< of the outbox's own counts
     /// For what an earlier run left, until opencode has said whether it waits.
     static constexpr rt::Duration asking_again = std::chrono::minutes(1);
 
@@ -89,7 +90,8 @@ public:
 
     void start();
     /// Other rules hold from now on; other targets when what the present ones have under way has ended (at most
-    /// `exchange_patience`; what is broken off is tried again by the new ones).
+    /// `exchange_patience`; what is broken off is tried again by the new ones). Where this throws, the same once more
+    /// finishes it.
     void configure(HeraldSettings settings);
     /// What is under way may end until then. Returns when no task runs any more.
     rt::Task<void> stop(rt::Instant until);
@@ -135,6 +137,7 @@ private:
     void build();
     rt::Task<void> begin();
     rt::Task<void> exchange();
+    rt::Task<void> exchange_once(bool& ended);
     rt::Task<void> sample();
     void time_to_sample();
     rt::Task<void> forget_targets();
@@ -180,7 +183,8 @@ private:
     std::vector<notify::TargetCount> sampled_;
     std::uint64_t test_number_ = 0;
     rt::TaskGroup tasks_;
-    rt::Deadline sample_alarm_, ask_alarm_, stop_alarm_;
+    rt::Deadline sample_alarm_, ask_alarm_, stop_alarm_, exchange_alarm_;
+    rt::Signal exchange_pause_;
 };
 
 }  // namespace ocgate::bridge

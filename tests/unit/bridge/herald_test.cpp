@@ -106,6 +106,82 @@ TEST_F(HeraldTest, OtherTargetsTakeOverAndNothingHeardMeanwhileIsLost) {
     EXPECT_EQ(herald->counts().raised, 2u) << "counts go on";
 }
 
+TEST_F(HeraldTest, TargetsThatCannotBeMadeAreTriedAgainAndNothingIsLost) {
+    may_fail = true;
+    begin();
+    asks("per_1");
+    bench.advance(2s);
+    names = {"watch"};
+    settings.rules.rules = {{.place = "all", .targets = {"watch"}}};
+    auto next = made();
+    int times = 2;
+    next.targets = [&times, make = next.targets] {
+        if (times-- > 0) throw std::bad_alloc();
+        return make();
+    };
+    herald->configure(next);
+    bench.settle();
+    EXPECT_EQ(failures, 1);
+    asks("per_2");
+    answered("per_1");
+    EXPECT_EQ(herald->counts().raised, 1u) << "what is heard waits; who asks is told what is known";
+    bench.advance(Herald::exchange_retry);
+    EXPECT_EQ(failures, 2);
+    bench.advance(Herald::exchange_retry + 2s);
+    EXPECT_EQ(failures, 2);
+    EXPECT_THAT(said_to("watch"), ElementsAre(StartsWith("publish ")));
+    EXPECT_EQ(incident("permission/per_1").state, notify::IncidentState::resolved);
+    EXPECT_FALSE(herald->has_target("phone"));
+    EXPECT_EQ(herald->counts().raised, 2u) << "counted once";
+
+    names = {"phone"};
+    next = made();
+    next.targets = []() -> std::vector<notify::CourierTarget> { throw std::bad_alloc(); };
+    herald->configure(next);
+    bench.settle();
+    EXPECT_EQ(failures, 3);
+    herald->configure(made());
+    bench.settle();
+    EXPECT_TRUE(herald->has_target("phone")) << "whoever asks again need not wait";
+
+    names = {"watch"};
+    next = made();
+    next.targets = []() -> std::vector<notify::CourierTarget> { throw std::bad_alloc(); };
+    herald->configure(next);
+    bench.settle();
+    stop();  // while it waits
+}
+
+TEST_F(HeraldTest, AConfigurationWithoutMemoryIsTakenOverWhenItIsAskedForAgain) {
+    may_fail = true;
+    begin();
+    asks("per_1");
+    bench.advance(2s);
+    std::size_t broken_off = 0;
+    for (std::size_t nth = 1;; ++nth) {
+        names = {nth % 2 == 0 ? "phone" : "watch"};
+        settings.rules.rules = {{.place = "all", .targets = names}};
+        auto next = made();
+        auto again = made();
+        test::fail_allocation(nth);
+        try {
+            herald->configure(std::move(next));
+        } catch (std::bad_alloc const&) {
+        }
+        bool const failed = test::fail_allocation(0);
+        bench.settle();
+        herald->configure(std::move(again));
+        bench.advance(Herald::exchange_retry + 1s);
+        ASSERT_TRUE(herald->has_target(names[0])) << nth;
+        if (!failed) break;
+        ASSERT_LT(nth, 2000u);
+        broken_off = nth;
+    }
+    EXPECT_GT(broken_off, 10u);
+    EXPECT_EQ(incident("permission/per_1").state, notify::IncidentState::open);
+    EXPECT_EQ(herald->counts().raised, 1u);
+}
+
 TEST_F(HeraldTest, OtherRulesHoldForWhatIsHeld) {
     begin();
     asks("per_1");
