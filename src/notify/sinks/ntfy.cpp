@@ -19,6 +19,7 @@ constexpr std::size_t max_plain_bytes = 500;
 constexpr std::size_t max_link_bytes = 512;
 constexpr auto doubt = 5s;  ///< between a first 403 and the one that is believed
 constexpr auto longest_doubt = 10min;
+constexpr auto longest_way = 1min;  ///< more than any request takes
 
 struct Tag {
     std::string_view event, tag;
@@ -175,16 +176,19 @@ private:
         using Kind = Verdict::Kind;
         told += ": not allowed to publish to this topic, or no credentials";
         Verdict once_more{.kind = Kind::retry, .wait = doubt, .pause = Verdict::Pause::target, .why = told};
+        auto const since = [&](std::optional<std::int64_t> when) {
+            return std::chrono::milliseconds(when ? request.made_ms - *when : 0);
+        };
+        auto const was_under_way = [&](std::optional<std::int64_t> when) {
+            return when && since(when) <= 0ms && since(when) > -longest_way;  // further back, the clock was set
+        };
+        if (was_under_way(believed_ms_) || was_under_way(forbidden_ms_)) return once_more;
         auto const now = unix_ms(wall_);
-        if (believed_ms_ && request.made_ms <= *believed_ms_ &&
-            std::abs(now - *believed_ms_) < std::chrono::milliseconds(longest_doubt).count())
-            return once_more;
-        std::chrono::milliseconds const since(forbidden_ms_ ? request.made_ms - *forbidden_ms_ : 0);
-        if (!forbidden_ms_ || std::chrono::abs(since) > longest_doubt) {
+        if (!forbidden_ms_ || since(forbidden_ms_) < 0ms || since(forbidden_ms_) > longest_doubt) {
             forbidden_ms_ = now;
             return once_more;
         }
-        if (since < doubt) return once_more;
+        if (since(forbidden_ms_) < doubt) return once_more;
         forbidden_ms_.reset();
         believed_ms_ = now;
         return {.kind = Kind::disable, .why = std::move(told)};

@@ -303,6 +303,10 @@ TEST(Ntfy, WhatWasSentBeforeTheFirst403IsNoSecondOne) {
     EXPECT_EQ(sink->judge(made(), no).kind, Kind::retry) << "what was under way before is no doubt of theirs";
     now += 5;
     EXPECT_EQ(sink->judge(made(), no).kind, Kind::disable);
+    now -= 300;  // the clock is set back, and a person enables it
+    EXPECT_EQ(sink->judge(made(), no).kind, Kind::retry);
+    now += 5;
+    EXPECT_EQ(sink->judge(made(), no).kind, Kind::disable);
 }
 
 TEST(Ntfy, AnAnswerThatIsCutOffCountsIfItHoldsTheId) {
