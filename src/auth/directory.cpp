@@ -1,6 +1,8 @@
 #include "directory.hpp"
 
+#include <exception>
 #include <map>
+#include <new>
 
 #include "ocgate/auth/htpasswd.hpp"
 
@@ -54,7 +56,15 @@ bool Directory::hash_matches(std::string_view name, std::string_view password) c
         return false;
     }
     bool matches = false;
-    for (auto const hash : found->second.hashes) matches |= verify_hash(hash, password);
+    std::exception_ptr unknown;  // one that has no memory says nothing of the others
+    for (auto const hash : found->second.hashes) {
+        try {
+            matches |= verify_hash(hash, password);
+        } catch (std::bad_alloc const&) {
+            unknown = std::current_exception();
+        }
+    }
+    if (!matches && unknown) std::rethrow_exception(unknown);
     return matches;
 }
 

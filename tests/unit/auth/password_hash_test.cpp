@@ -9,6 +9,7 @@
 #include <string>
 
 #include "apr1.hpp"
+#include "directory.hpp"
 #include "hashing.hpp"
 #include "ocgate/auth/htpasswd.hpp"
 
@@ -135,6 +136,20 @@ TEST(VerifyHash, YescryptWithoutMemoryJudgesNobody) {
         EXPECT_TRUE(verify_hash(vectors[0].hash, vectors[0].password)) << "bcrypt needs none";
     }
     EXPECT_TRUE(verify_hash(hash, password));
+}
+
+TEST(DirectoryOfAccounts, AHashWithoutMemorySaysNothingOfTheOthers) {
+    auto settings = std::make_shared<Settings>();
+    auto const& [yescrypt, password] = vectors[std::size(vectors) - 1];
+    for (auto const* hash : {yescrypt, vectors[0].hash}) {
+        settings->accounts.emplace_back();
+        settings->accounts.back().name = "ann";
+        settings->accounts.back().hash = hash;
+    }
+    Directory const directory(settings, KeyedHash(Key{}));
+    LittleAddressSpace const little(rlim_t{8} << 20U);
+    EXPECT_TRUE(directory.hash_matches("ann", password));
+    EXPECT_THROW((void)directory.hash_matches("ann", "another"), std::bad_alloc);
 }
 
 /// OpenSSL without MD5 and SHA-1, as a policy may have it.
