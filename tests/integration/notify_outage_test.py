@@ -110,17 +110,25 @@ class GatewayDies(Outage):
 
     def test_told_to_end_it_awaits_what_is_under_way(self):
         started = self.start()
-        self.ntfy.stall()
-        asked = self.opencode.ask_permission(self.turn("Release 1"), "make one")
-        self.ntfy.wait_for(lambda: self.ntfy.requests)
-        started.program.signal(signal.SIGTERM)
-        started.wait_event("draining")
-        self.ntfy.let_go()
-        self.assertEqual(started.program.wait(30), 0)
-        self.revive(started)
-        other = self.opencode.ask_permission(self.turn("Release 2"), "make two")
-        self.wait_shown(asked, other)
-        self.assertEqual(len(self.ntfy.requests), 2, "nothing was sent again")
+        waiting = []
+        for attempt in range(3):  # the machine may be too busy for two seconds
+            known = len(self.ntfy.requests)
+            self.ntfy.stall()
+            waiting.append(self.opencode.ask_permission(self.turn(f"Release {attempt}"), "make"))
+            self.ntfy.wait_for(lambda known=known: len(self.ntfy.requests) > known)
+            began = time.monotonic()
+            started.program.signal(signal.SIGTERM)
+            started.wait_event("draining")
+            self.ntfy.let_go()
+            self.assertEqual(started.program.wait(30), 0)
+            in_time = time.monotonic() - began < 1.5
+            self.revive(started)
+            waiting.append(self.opencode.ask_permission(self.turn(f"Next {attempt}"), "make"))
+            self.wait_shown(*waiting)
+            if in_time:
+                self.assertEqual(len(self.ntfy.requests), known + 2, "nothing was sent again")
+                return
+        self.fail("it was never awaited, or never over within two seconds")
 
     def test_told_to_end_it_keeps_what_is_not_answered_in_two_seconds(self):
         started = self.start()

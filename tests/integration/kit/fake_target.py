@@ -216,7 +216,10 @@ class FakeTarget:
                 self._changed.wait_for(lambda: fault.let_go or self._closing.is_set())
                 if not fault.let_go:
                     return None
-                return answer if fault.applied else self.answer(request)
+                if not fault.applied:
+                    answer = self.answer(request)
+                self._changed.notify_all()
+                return answer
         return None if fault and fault.cut else answer
 
     def _next_fault(self, request):
