@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(std::uint8_t const* data, std::size_t size
         largest = largest + 1;
     }
     if (how == "leak") {
-        auto* volatile lost = new std::string(100, 'x');
+        [[maybe_unused]] auto* volatile lost = new std::string(100, 'x');
         lost = nullptr;
     }
     return 0;
