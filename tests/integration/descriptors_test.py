@@ -93,6 +93,28 @@ class Descriptors(WithCrowds):
         self.assertEqual(started.client().get(HEALTH).status, 200)
         self.assertGreater(self.errors(started, side="gateway", step="accept"), 0)
 
+    @staticmethod
+    def outcome(line):
+        entry = json.loads(line) if line.startswith("{") else {}
+        return entry if entry.get("event") in ("reloaded", "reload_failed") else None
+
+    def test_files_that_cannot_be_read_for_want_of_one_are_read_later(self):
+        started = self.start()
+
+        def refused():
+            """Connections that are still closing lend theirs to the reading."""
+            self.shrink_descriptors(started, free=0)
+            started.program.signal(signal.SIGHUP)
+            told.append(started.program.wait_line(self.outcome, 30))
+            return told[-1]["event"] == "reload_failed"
+
+        told = []
+        self.wait_for("the configuration cannot be read", refused)
+        self.assertIn("Too many open files", told[-1]["errors"])
+        self.assertEqual(told[-1]["message"], "nothing was changed")
+        self.shrink_descriptors(started, free=20)
+        started.wait_event("reloaded")  # nobody asked, and no file has changed
+
     def test_a_reload_that_finds_none_says_so_and_the_next_is_heard(self):
         folder = tempfile.TemporaryDirectory(prefix="ocgate-test-")
         self.addCleanup(folder.cleanup)
@@ -104,10 +126,6 @@ class Descriptors(WithCrowds):
             started.write_config({**config, "audit": place})
             started.program.signal(signal.SIGHUP)
 
-        def outcome(line):
-            entry = json.loads(line) if line.startswith("{") else {}
-            return entry if entry.get("event") in ("reloaded", "reload_failed") else None
-
         def failed():
             """One descriptor is for the file, what writes it needs another; connections that are still closing lend it
             theirs."""
@@ -115,7 +133,7 @@ class Descriptors(WithCrowds):
             started.wait_event("reloaded")
             self.shrink_descriptors(started, free=1)
             reload(audit)
-            told.append(started.program.wait_line(outcome, 30))
+            told.append(started.program.wait_line(self.outcome, 30))
             return told[-1]["event"] == "reload_failed"
 
         told = []
